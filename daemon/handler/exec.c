@@ -1,0 +1,464 @@
+/*
+ * exec.c - one command per job, as a worker's thread sees it
+ *
+ *	prepare    pipes; the payload goes into stdin as far as it fits
+ *	start      the slot's keeper gets the pipes and the command
+ *	watch      feed stdin, gather stdout and stderr, wait for the keeper's answer
+ *	conclude   what it all means
+ *
+ * The job is over when the keeper says so, never when a pipe ends: a process that
+ * closes stdout goes on, and one that holds it open after the main process has ended
+ * is killed by the keeper. Therefore the command's ends of the pipes stay open here,
+ * too: no wake-ups for ends of file that say nothing, and no SIGPIPE from stdin.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/handler/command.h"
+#include "daemon/handler/fdpass.h"
+#include "daemon/handler/handler.h"
+#include "daemon/handler/keeper.h"
+#include "daemon/handler/zygote.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/units.h"
+
+enum {
+	READ_BYTES = 16384,
+	/* READ_BYTES times this is what a pipe can hold (pipe-max-size, 1 MiB): who
+	 * still writes after the job's end is outside of it. */
+	DRAIN_READS = 64,
+	/* sysexits.h: EX_USAGE and EX_DATAERR, failures that a retry will not mend */
+	EXIT_USAGE = 64,
+	EXIT_DATAERR = 65,
+};
+
+struct handler_slot {
+	struct zygote *zygote;
+	int keeper_fd;    /* -1: none yet, or it was lost */
+	struct buf block; /* of START; the memory is kept from job to job */
+};
+
+enum { OUT, ERR, IN, STREAM_COUNT }; /* in the order of START's descriptors */
+
+/* Why the command was made to end. The first reason stays. */
+enum reason { BY_ITSELF, CTX_ENDED, OUTPUT_OVER };
+
+struct run {
+	struct stint_ctx *ctx;
+	struct handler_slot *slot;
+	const struct handler_call *call;
+	struct outcome *out;
+	int ours[STREAM_COUNT];
+	int theirs[STREAM_COUNT];
+	int done_fd;      /* the context's; negative: it never ends */
+	size_t fed_bytes; /* of the payload */
+	enum reason reason;
+	bool is_over;       /* its limit: no more of stdout is read */
+	int64_t kill_at_ms; /* STINT_NEVER: not asked to end, or killed */
+	bool is_done;       /* with: */
+	bool is_lost;       /* the keeper was */
+	struct keeper_reply reply;
+};
+
+int
+handler_slot_new(struct zygote *zygote, struct handler_slot **ret_slot)
+{
+	struct handler_slot *slot = calloc(1, sizeof *slot);
+
+	if (!slot)
+		return -ENOMEM;
+	slot->zygote = zygote;
+	slot->keeper_fd = -1;
+	*ret_slot = slot;
+	return 0;
+}
+
+void
+handler_slot_free(struct handler_slot *slot)
+{
+	if (!slot)
+		return;
+	close_fd(&slot->keeper_fd);
+	buf_fini(&slot->block);
+	free(slot);
+}
+
+/* ---- prepare ---- */
+
+static int
+open_stream(struct run *run, int stream)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	run->ours[stream] = p[stream == IN];
+	run->theirs[stream] = p[stream != IN];
+	return fcntl(run->ours[stream], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* Write as much of the payload as the pipe takes; end of file after the last byte. */
+static void
+feed(struct run *run)
+{
+	const struct bytes *payload = &run->call->job->payload;
+
+	while (run->fed_bytes < payload->n) {
+		ssize_t n = write(run->ours[IN], payload->p + run->fed_bytes,
+			payload->n - run->fed_bytes);
+
+		if (n < 0)
+			return; /* EAGAIN: full */
+		run->fed_bytes += (size_t)n;
+	}
+	close_fd(&run->ours[IN]);
+}
+
+static int
+prepare(struct run *run, struct stint_err *err)
+{
+	int r = open_stream(run, OUT);
+
+	if (r == 0)
+		r = open_stream(run, ERR);
+	/* Without a payload, stdin is the /dev/null that the keeper has. */
+	if (r == 0 && run->call->job->payload.n > 0) {
+		r = open_stream(run, IN);
+		if (r == 0)
+			feed(run);
+	}
+	return r < 0 ? stint_err_set(err, r, "no pipes: %s", strerror(-r)) : 0;
+}
+
+static void
+run_fini(struct run *run)
+{
+	for (int i = 0; i < STREAM_COUNT; i++) {
+		close_fd(&run->ours[i]);
+		close_fd(&run->theirs[i]);
+	}
+}
+
+/* ---- start ---- */
+
+static int
+send_start(const struct run *run, const struct keeper_msg *msg)
+{
+	const struct buf *block = &run->slot->block;
+	size_t n = block->len < KEEPER_CHUNK_BYTES ? block->len : KEEPER_CHUNK_BYTES;
+	int r = fdpass_send(run->slot->keeper_fd, msg, sizeof *msg, block->data, n,
+		run->theirs, run->theirs[IN] < 0 ? IN : STREAM_COUNT);
+
+	for (size_t at = n; r == 0 && at < block->len; at += n) {
+		n = block->len - at;
+		if (n > KEEPER_CHUNK_BYTES)
+			n = KEEPER_CHUNK_BYTES;
+		r = fdpass_send(
+			run->slot->keeper_fd, block->data + at, n, NULL, 0, NULL, 0);
+	}
+	return r;
+}
+
+static int
+start(struct run *run, struct stint_err *err)
+{
+	struct handler_slot *slot = run->slot;
+	struct keeper_msg msg;
+	int r = command_build(&slot->block, &msg, run->call, err);
+
+	if (r < 0)
+		return r;
+	if (slot->keeper_fd >= 0) {
+		r = send_start(run, &msg);
+		if (r == 0)
+			return 0;
+		close_fd(&slot->keeper_fd); /* it was lost since the last job */
+	}
+	r = zygote_fork_keeper(slot->zygote, &slot->keeper_fd, err);
+	if (r < 0)
+		return r;
+	r = send_start(run, &msg);
+	if (r < 0) {
+		close_fd(&slot->keeper_fd);
+		stint_err_set(err, r, "its supervisor was lost: %s", strerror(-r));
+	}
+	return r;
+}
+
+/* ---- watch ---- */
+
+static void
+tell_keeper(struct run *run, enum keeper_verb verb)
+{
+	struct keeper_msg msg = {.verb = verb};
+
+	/* When it is gone, the end of file says so. */
+	fdpass_send(run->slot->keeper_fd, &msg, sizeof msg, NULL, 0, NULL, 0);
+}
+
+/* One read of stdout. Return: may there be more? */
+static bool
+gather_output(struct run *run)
+{
+	struct buf *output = &run->out->output;
+	size_t room = (size_t)run->call->conf->output_limit_bytes - output->len;
+	char chunk[READ_BYTES];
+	ssize_t n = run->is_over ? 0 : read(run->ours[OUT], chunk, sizeof chunk);
+
+	if (n <= 0)
+		return false;
+	if ((size_t)n <= room) {
+		buf_add(output, chunk, (size_t)n);
+		return true;
+	}
+	buf_add(output, chunk, room);
+	run->is_over = true; /* not closed: it is to die by our signal, not by SIGPIPE */
+	if (run->reason == BY_ITSELF)
+		run->reason = OUTPUT_OVER;
+	if (!run->is_done)
+		tell_keeper(run, KEEPER_KILL);
+	run->kill_at_ms = STINT_NEVER;
+	return false;
+}
+
+/* One read of stderr, of which the last bytes are kept. */
+static bool
+gather_stderr(struct run *run)
+{
+	struct buf *tail = &run->out->stderr_tail;
+	char chunk[READ_BYTES];
+	ssize_t n = read(run->ours[ERR], chunk, sizeof chunk);
+
+	if (n <= 0)
+		return false;
+	buf_add(tail, chunk, (size_t)n);
+	if (tail->len > OUTCOME_STDERR_BYTES)
+		buf_shift(tail, tail->len - OUTCOME_STDERR_BYTES);
+	return true;
+}
+
+/* The context may have ended, and what it has ended may need more than a hint. */
+static void
+heed_ctx(struct run *run)
+{
+	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
+		run->reason = CTX_ENDED;
+		run->kill_at_ms = stint_at_ms(run->call->conf->kill_grace_ms);
+		tell_keeper(run, KEEPER_TERM);
+	}
+	if (run->kill_at_ms != STINT_NEVER && run->kill_at_ms <= stint_now_ms()) {
+		run->kill_at_ms = STINT_NEVER;
+		tell_keeper(run, KEEPER_KILL);
+	}
+}
+
+static void
+take_reply(struct run *run)
+{
+	ssize_t n = recv(run->slot->keeper_fd, &run->reply, sizeof run->reply, 0);
+
+	run->is_done = true;
+	run->is_lost = n != (ssize_t)sizeof run->reply;
+	if (run->is_lost)
+		close_fd(&run->slot->keeper_fd); /* the next job gets a new one */
+}
+
+static int
+poll_timeout_ms(const struct run *run)
+{
+	int64_t left_ms;
+
+	if (run->kill_at_ms == STINT_NEVER)
+		return -1;
+	left_ms = run->kill_at_ms - stint_now_ms();
+	if (left_ms < 0)
+		return 0;
+	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+}
+
+static void
+watch(struct run *run)
+{
+	while (!run->is_done) {
+		struct pollfd p[] = {
+			{.fd = run->slot->keeper_fd, .events = POLLIN},
+			{.fd = run->is_over ? -1 : run->ours[OUT], .events = POLLIN},
+			{.fd = run->ours[ERR], .events = POLLIN},
+			{.fd = run->ours[IN], .events = POLLOUT},
+			{.fd = run->reason == BY_ITSELF ? run->done_fd : -1,
+				.events = POLLIN},
+		};
+
+		if (poll(p, ARRAY_LEN(p), poll_timeout_ms(run)) < 0)
+			continue; /* EINTR */
+		if (p[1].revents)
+			gather_output(run);
+		if (p[2].revents)
+			gather_stderr(run);
+		if (p[3].revents)
+			feed(run);
+		if (p[0].revents)
+			take_reply(run);
+		else
+			heed_ctx(run);
+	}
+	for (int i = 0; i < DRAIN_READS && gather_output(run); i++)
+		;
+	for (int i = 0; i < DRAIN_READS && gather_stderr(run); i++)
+		;
+}
+
+/* ---- conclude ---- */
+
+static bool
+has_exited_zero(const struct run *run)
+{
+	return run->is_done && !run->is_lost && run->reply.failed_at == KEEPER_DONE &&
+	       WIFEXITED(run->reply.status) && WEXITSTATUS(run->reply.status) == 0;
+}
+
+static void
+conclude_timeout(const struct run *run)
+{
+	const struct handler_call *call = run->call;
+	const struct job *job = call->job;
+	int64_t timeout_ms = call->conf->timeout_ms;
+	char text[UNITS_TEXT_BYTES];
+
+	if (job->timeout_ms > 0 && job->timeout_ms < timeout_ms)
+		timeout_ms = job->timeout_ms;
+	if (job->deadline_unix_ms && job->deadline_unix_ms <= call->deadline_unix_ms)
+		outcome_fail(run->out, JOB_TIMEOUT, "stopped at its deadline");
+	else
+		outcome_fail(run->out, JOB_TIMEOUT, "timed out after %s",
+			units_format_span(timeout_ms, text));
+}
+
+static void
+conclude_ended(const struct run *run)
+{
+	struct stint_err cause;
+	int code = stint_ctx_cause(run->ctx, &cause);
+
+	if (code == -ETIMEDOUT)
+		conclude_timeout(run);
+	else if (code != HANDLER_CAUSE_SHUTDOWN)
+		outcome_fail(run->out, JOB_CANCELLED, "%s", cause.msg);
+	else if (!has_exited_zero(run))
+		outcome_fail(run->out, JOB_HANDED_BACK, "%s", cause.msg);
+}
+
+static void
+conclude_failed_start(const struct run *run)
+{
+	const struct handler_conf *conf = run->call->conf;
+	const char *why = strerror(run->reply.error);
+
+	if (run->reply.failed_at == KEEPER_DIRECTORY)
+		outcome_fail(
+			run->out, JOB_ERROR, "directory %s: %s", conf->directory, why);
+	else if (run->reply.failed_at == KEEPER_EXEC)
+		outcome_fail(
+			run->out, JOB_ERROR, "cannot execute %s: %s", conf->argv[0], why);
+	else
+		outcome_fail(run->out, JOB_ERROR, "cannot start a process: %s", why);
+}
+
+static void
+conclude_status(const struct run *run)
+{
+	struct outcome *out = run->out;
+	const char *name = sigabbrev_np(out->signal);
+
+	if (out->signal && name)
+		outcome_fail(out, JOB_CRASHED, "killed by SIG%s", name);
+	else if (out->signal)
+		outcome_fail(out, JOB_CRASHED, "killed by signal %d", out->signal);
+	else if (out->exit_code != 0)
+		outcome_fail(out, JOB_ERROR, "exit code %d", out->exit_code);
+	out->for_good = out->exit_code == EXIT_USAGE || out->exit_code == EXIT_DATAERR;
+}
+
+static void
+conclude(const struct run *run)
+{
+	const struct keeper_reply *reply = &run->reply;
+	struct outcome *out = run->out;
+	char text[UNITS_TEXT_BYTES];
+
+	if (!run->is_lost && reply->failed_at == KEEPER_DONE) {
+		if (WIFEXITED(reply->status))
+			out->exit_code = WEXITSTATUS(reply->status);
+		else
+			out->signal = WTERMSIG(reply->status);
+	}
+	if (run->reason == CTX_ENDED) {
+		conclude_ended(run);
+	} else if (run->reason == OUTPUT_OVER) {
+		outcome_fail(out, JOB_ERROR, "output over %s (output_limit)",
+			units_format_size(run->call->conf->output_limit_bytes, text));
+		out->for_good = true;
+	} else if (run->is_lost) {
+		outcome_fail(out, JOB_CRASHED, "its supervisor was killed");
+	} else if (reply->failed_at != KEEPER_DONE) {
+		conclude_failed_start(run);
+	} else if (out->output.failed) {
+		outcome_fail(out, JOB_ERROR, "no memory for its output");
+	} else {
+		conclude_status(run);
+	}
+}
+
+/* Return: 0, it runs; else the outcome says why not. */
+static int
+begin(struct run *run)
+{
+	struct stint_err err = {0};
+	int r = prepare(run, &err);
+
+	if (r == 0) {
+		run->done_fd = stint_ctx_done_fd(run->ctx);
+		if (run->done_fd < 0 && run->done_fd != -EOPNOTSUPP)
+			r = stint_err_set(&err, run->done_fd,
+				"cannot watch its context: %s", strerror(-run->done_fd));
+	}
+	if (r == 0)
+		r = start(run, &err);
+	if (r < 0) {
+		outcome_fail(run->out, JOB_ERROR, "%s", err.msg);
+		run->out->for_good = r == -EINVAL; /* by command_build() */
+	}
+	return r;
+}
+
+void
+handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
+	const struct handler_call *call, struct outcome *out)
+{
+	cleanup(run_fini)
+	struct run run = {
+		.ctx = ctx,
+		.slot = slot,
+		.call = call,
+		.out = out,
+		.ours = {-1, -1, -1},
+		.theirs = {-1, -1, -1},
+		.kill_at_ms = STINT_NEVER,
+	};
+
+	if (stint_ctx_err(ctx) < 0) {
+		conclude_ended(&run);
+		return;
+	}
+	if (begin(&run) < 0)
+		return;
+	watch(&run);
+	conclude(&run);
+}

@@ -1,0 +1,50 @@
+/*
+ * handler.h - runs one attempt at a job, in a worker's thread
+ *
+ * Each worker owns a slot: what it keeps between jobs (its keeper process). A run
+ * takes as long as the handler does; the context bounds it. Whatever happens, the
+ * outcome is filled, everything that the job started is gone, and the slot is fit
+ * for the next job.
+ */
+#ifndef HANDLER_HANDLER_H
+#define HANDLER_HANDLER_H
+
+#include <stint/ctx.h>
+#include <stint/err.h>
+#include "daemon/config/config.h"
+#include "lib/wire/job.h"
+#include "lib/wire/outcome.h"
+
+/* The process from which all others are forked; see zygote.h. */
+struct zygote;
+struct handler_slot;
+
+/* What a handler is told about the attempt, beside the job. */
+struct handler_call {
+	const struct handler_conf *conf;
+	const struct job *job;
+	const char *queue;
+	int64_t deadline_unix_ms; /* when @ctx ends; 0: never */
+};
+
+/* The cause that says "the daemon is shutting down": a job that fails after its
+ * context ended with it is handed back instead of failed. */
+#define HANDLER_CAUSE_SHUTDOWN (-ESHUTDOWN)
+
+/* 0 or -ENOMEM. The keeper process is forked by the first job that needs it. */
+int handler_slot_new(struct zygote *zygote, struct handler_slot **ret_slot);
+void handler_slot_free(struct handler_slot *slot); /* ends the keeper; takes NULL */
+
+/**
+ * handler_run() - one attempt
+ * @ctx: ends with the attempt's time-out or deadline (-ETIMEDOUT), or by cancel;
+ *       then the handler is asked to stop, and killed after kill_grace
+ * @out: initialised by the caller; status, output, error, stderr, exit are filled
+ *
+ * Blocks: until the handler and all it started are gone. Never fails: what goes
+ * wrong is the outcome.
+ */
+void handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
+	const struct handler_call *call, struct outcome *out);
+
+#endif

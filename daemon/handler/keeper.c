@@ -1,0 +1,323 @@
+/*
+ * keeper.c - runs one command after the other, and leaves nothing of it behind
+ *
+ * A keeper is a subreaper: whatever a command starts, also after setsid(2) or a
+ * double fork, becomes a child of the keeper as soon as its own parent has ended.
+ * So the job is over, with all that it started, when waitpid(2) says ECHILD; and to
+ * kill it all, one kills the children until it says so. In the common case the main
+ * process was the last one, and that takes one system call.
+ *
+ * It has a session of its own, so that nothing below it can have joined a process
+ * group that is not the job's, and no terminal is in reach.
+ *
+ * vfork(2) because it is several times as fast as fork(2). The child shares our
+ * memory until it executes: it changes nothing but k->failure, and calls only
+ * async-signal-safe functions. That is shared memory for a second reason: under
+ * ThreadSanitizer vfork() is fork().
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/handler/children.h"
+#include "daemon/handler/fdpass.h"
+#include "daemon/handler/keeper.h"
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
+
+/* What execvp(3) takes, too, when there is no PATH, but without the current folder. */
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+enum {
+	LEFTOVER_MS = 2, /* for those who were killed with the job's group */
+	RESCAN_MS = 20,  /* for those who were killed one by one */
+	RESCAN_MAX_MS =
+		1000, /* who is still there sits in the kernel, or is not ours to kill */
+};
+
+struct keeper {
+	int sock;
+	int signal_fd;
+	pid_t self;
+	struct keeper_reply *failure; /* shared with the child until it executes */
+
+	struct buf block; /* of the command */
+	char **argv;      /* into block; envp is behind it in the same array */
+	char **envp;
+	int fds[FDPASS_MAX]; /* stdout, stderr, stdin */
+	size_t fd_count;
+
+	pid_t main;      /* the main process, and the job's process group */
+	bool is_running; /* the main process is there, or not reaped yet */
+	int status;
+};
+
+/* ---- the child, between vfork and execve: async-signal-safe calls only ---- */
+
+static noreturn void
+child_fail(struct keeper *k, enum keeper_stage stage, int error)
+{
+	*k->failure = (struct keeper_reply){.failed_at = stage, .error = error};
+	_exit(127);
+}
+
+static const char *
+child_path(char **envp)
+{
+	for (; *envp; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	return DEFAULT_PATH;
+}
+
+/* execvpe(3), but with the PATH of the command's environment, and a file that is
+ * neither a binary nor has #! is not given to a shell. Returns the errno. */
+static int
+child_exec(char **argv, char **envp)
+{
+	size_t name_len = strlen(argv[0]);
+	const char *dir, *end;
+	char file[PATH_MAX];
+	int error = ENOENT;
+
+	if (strchr(argv[0], '/')) {
+		execve(argv[0], argv, envp);
+		return errno;
+	}
+	for (dir = child_path(envp);; dir = end + 1) {
+		size_t dir_len;
+
+		end = strchrnul(dir, ':');
+		dir_len = (size_t)(end - dir);
+		if (dir_len > 0 && dir_len + 1 + name_len < sizeof file) {
+			memcpy(file, dir, dir_len);
+			file[dir_len] = '/';
+			memcpy(file + dir_len + 1, argv[0], name_len + 1);
+			execve(file, argv, envp);
+			if (errno == EACCES)
+				error = EACCES; /* unless a later one can be executed */
+			else if (errno != ENOENT && errno != ENOTDIR)
+				return errno;
+		}
+		if (!*end)
+			return error;
+	}
+}
+
+static noreturn void
+child_main(struct keeper *k)
+{
+	const char *directory = k->block.data;
+	sigset_t none;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, (long)SIGKILL);
+	if (getppid() != k->self)
+		_exit(127); /* the keeper was killed before it could be noticed */
+	if (dup2(k->fds[0], STDOUT_FILENO) < 0 || dup2(k->fds[1], STDERR_FILENO) < 0 ||
+		(k->fd_count > 2 && dup2(k->fds[2], STDIN_FILENO) < 0))
+		child_fail(k, KEEPER_FORK, errno);
+	if (*directory && chdir(directory) < 0)
+		child_fail(k, KEEPER_DIRECTORY, errno);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	child_fail(k, KEEPER_EXEC, child_exec(k->argv, k->envp));
+}
+
+/* ---- starting ---- */
+
+/* The arrays that execve(2) wants, pointing into the block. */
+static bool
+split_block(struct keeper *k, const struct keeper_msg *m)
+{
+	size_t count = (size_t)m->argc + 1 + m->envc + 1;
+	char *s = k->block.data; /* the directory */
+
+	free(k->argv);
+	k->argv = malloc(count * sizeof *k->argv);
+	if (!k->argv)
+		return false;
+	k->envp = k->argv + m->argc + 1;
+	for (uint32_t i = 0; i < m->argc; i++)
+		k->argv[i] = s += strlen(s) + 1;
+	k->argv[m->argc] = NULL;
+	for (uint32_t i = 0; i < m->envc; i++)
+		k->envp[i] = s += strlen(s) + 1;
+	k->envp[m->envc] = NULL;
+	return true;
+}
+
+/* Wait for a START and take it in. What else comes is late: for a job that has just
+ * ended. False: end of file, or no memory to go on with. */
+static bool
+receive_start(struct keeper *k)
+{
+	struct keeper_msg m;
+	char *room;
+	ssize_t n;
+
+	buf_reset(&k->block, KEEPER_CHUNK_BYTES);
+	do {
+		room = buf_room(&k->block, KEEPER_CHUNK_BYTES);
+		if (!room)
+			return false;
+		n = fdpass_recv(k->sock, &m, sizeof m, room, KEEPER_CHUNK_BYTES, k->fds,
+			&k->fd_count);
+		if (n < (ssize_t)sizeof m)
+			return false;
+	} while (m.verb != KEEPER_START);
+	k->block.len = (size_t)n - sizeof m;
+	while (k->block.len < m.block_bytes) {
+		room = buf_room(&k->block, KEEPER_CHUNK_BYTES);
+		n = room ? recv(k->sock, room, KEEPER_CHUNK_BYTES, 0) : -1;
+		if (n <= 0)
+			return false;
+		k->block.len += (size_t)n;
+	}
+	return split_block(k, &m);
+}
+
+static void
+start(struct keeper *k)
+{
+	*k->failure = (struct keeper_reply){0};
+	/* NOLINTBEGIN(clang-analyzer-*): vfork(), and what it allows; see top of file */
+	k->main = vfork();
+	if (k->main == 0)
+		child_main(k);
+	/* NOLINTEND(clang-analyzer-*) */
+	k->is_running = k->main > 0;
+	if (!k->is_running)
+		*k->failure = (struct keeper_reply){KEEPER_FORK, errno, 0};
+}
+
+/* ---- watching ---- */
+
+/* Reap whoever has ended. Return: is any child left? */
+static bool
+reap(struct keeper *k)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == k->main) {
+			k->status = status;
+			k->is_running = false;
+		}
+	}
+	return pid == 0;
+}
+
+/* Kill everything below us and reap it. Most of what a job leaves behind is still in
+ * its process group; /proc is read for the rest only. */
+static void
+kill_all(struct keeper *k)
+{
+	kill(-k->main, SIGKILL);
+	children_wait(k->signal_fd, LEFTOVER_MS);
+	for (int wait_ms = RESCAN_MS; reap(k);
+		wait_ms *= wait_ms < RESCAN_MAX_MS ? 2 : 1) {
+		children_signal(SIGKILL, NULL, NULL);
+		children_wait(k->signal_fd, wait_ms);
+	}
+}
+
+static bool
+is_in_group(const void *arg, pid_t pid, pid_t pgid)
+{
+	const struct keeper *k = arg;
+
+	(void)pid;
+	return pgid == k->main;
+}
+
+static void
+terminate(const struct keeper *k)
+{
+	/* Where vfork() is fork(), the child may not have made its group yet. */
+	if (kill(-k->main, SIGTERM) < 0)
+		kill(k->main, SIGTERM);
+	kill(-k->main, SIGCONT); /* a stopped process cannot heed it */
+	children_signal(SIGTERM, is_in_group, k);
+}
+
+/* The daemon wants the job to end; an end of file wants it, too. */
+static void
+obey(struct keeper *k)
+{
+	struct keeper_msg m;
+
+	if (recv(k->sock, &m, sizeof m, 0) == (ssize_t)sizeof m && m.verb == KEEPER_TERM)
+		terminate(k);
+	else
+		kill_all(k);
+}
+
+static void
+watch(struct keeper *k)
+{
+	struct pollfd p[] = {
+		{.fd = k->sock, .events = POLLIN},
+		{.fd = k->signal_fd, .events = POLLIN},
+	};
+	bool has_children = k->is_running;
+
+	while (k->is_running) {
+		poll(p, ARRAY_LEN(p), -1);
+		if (p[0].revents)
+			obey(k);
+		if (p[1].revents)
+			children_noticed(k->signal_fd);
+		has_children = reap(k);
+	}
+	if (has_children)
+		kill_all(k);
+}
+
+static void
+run_job(struct keeper *k)
+{
+	struct keeper_reply reply;
+
+	if (!receive_start(k))
+		_exit(0);
+	if (k->fd_count >= 2)
+		start(k);
+	else /* there was no room for the pipes in our table */
+		*k->failure = (struct keeper_reply){KEEPER_FORK, EMFILE, 0};
+	while (k->fd_count > 0)
+		close(k->fds[--k->fd_count]);
+	watch(k);
+	reply = *k->failure;
+	reply.status = k->status;
+	send(k->sock, &reply, sizeof reply, MSG_NOSIGNAL);
+}
+
+noreturn void
+keeper_main(int sock, const struct rlimit *files)
+{
+	struct keeper k = {.sock = sock, .self = getpid()};
+	int hello = 0;
+
+	k.failure = mmap(NULL, sizeof *k.failure, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	k.signal_fd = children_guard("stint-keeper", sock);
+	if (k.failure == MAP_FAILED || k.signal_fd < 0 || setsid() < 0 ||
+		setrlimit(RLIMIT_NOFILE, files) < 0)
+		hello = errno;
+	send(sock, &hello, sizeof hello, MSG_NOSIGNAL);
+	if (hello != 0)
+		_exit(0);
+	for (;;)
+		run_job(&k);
+}

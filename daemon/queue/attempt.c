@@ -1,0 +1,69 @@
+/*
+ * attempt.c - life of an attempt, and what its configuration says of its result
+ */
+#include "daemon/queue/attempt.h"
+
+#include <stdlib.h>
+
+struct attempt *
+attempt_new(struct job *job, struct queue *queue, struct config *config)
+{
+	struct attempt *a = malloc(sizeof *a);
+
+	if (!a) {
+		free(job);
+		return NULL;
+	}
+	*a = (struct attempt){.job = job, .queue = queue, .config = config_ref(config)};
+	if (job->handler.p)
+		a->handler = config_handler(config, job->handler.p, job->handler.n);
+	atomic_init(&a->slot, -1);
+	outcome_init(&a->outcome);
+	return a;
+}
+
+void
+attempt_free(struct attempt *a)
+{
+	if (!a)
+		return;
+	outcome_fini(&a->outcome);
+	buf_fini(&a->result);
+	config_unref(a->config);
+	free(a->job);
+	free(a);
+}
+
+bool
+attempt_is_stored(const struct attempt *a)
+{
+	switch (a->handler ? a->handler->store : a->config->default_store) {
+	case STORE_ALL:
+		return true;
+	case STORE_FAILURES:
+		return a->outcome.status != JOB_OK;
+	case STORE_NONE:
+		break;
+	}
+	return false;
+}
+
+int64_t
+attempt_ttl_ms(const struct attempt *a)
+{
+	return a->handler ? a->handler->result_ttl_ms : a->config->default_result_ttl_ms;
+}
+
+void
+attempt_tell(struct attempt *a, const char *daemon)
+{
+	outcome_json(&a->result, &a->outcome, a->job, a->queue->name, daemon);
+	if (!a->result.failed)
+		return;
+	/* no memory for the output: tell at least how it ended */
+	buf_fini(&a->outcome.output);
+	buf_fini(&a->outcome.stderr_tail);
+	buf_fini(&a->result);
+	outcome_fail(&a->outcome, JOB_ERROR, "no memory for the result");
+	outcome_json(&a->result, &a->outcome, a->job, a->queue->name, daemon);
+}

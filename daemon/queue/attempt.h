@@ -1,0 +1,51 @@
+/*
+ * attempt.h - one attempt at a job: the job on its way through the daemon
+ *
+ * fetch.c makes the job, dispatch.c the attempt around it; a worker fills the
+ * outcome; commit.c stores it. It has one owner at a time: the loop (BUFFERED while
+ * it waits in the jobs channel, where the loop can take it back), a worker (RUNNING),
+ * the loop again (FINISHED, until Redis has answered).
+ */
+#ifndef QUEUE_ATTEMPT_H
+#define QUEUE_ATTEMPT_H
+
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include "daemon/config/config.h"
+#include "daemon/queue/queue.h"
+#include "lib/wire/job.h"
+#include "lib/wire/outcome.h"
+
+struct attempt {
+	TAILQ_ENTRY(attempt) in_flight; /* dispatch.c: all that were read and not stored */
+	TAILQ_ENTRY(attempt) link; /* whoever holds it: parked, outbox, batch */
+	struct job *job;
+	struct queue *queue;
+	struct config *config; /* a reference: the handler's settings live in it */
+	const struct handler_conf *handler; /* NULL: none of that name */
+	int64_t due_at_ms; /* parked: when it goes back */
+
+	/* written by the worker, looked at by the loop for USR1 */
+	_Atomic int slot; /* of the worker that runs it; -1: none yet */
+	_Atomic int64_t started_at_ms;
+
+	struct outcome outcome;
+	int64_t run_us; /* how long the handler took */
+	struct buf result; /* the outcome as JSON; empty when handed back */
+};
+
+TAILQ_HEAD(attempt_list, attempt);
+
+/* Takes @job (also on failure: then it is freed), a reference on @config. NULL: no
+ * memory. */
+struct attempt *attempt_new(struct job *job, struct queue *queue, struct config *config);
+void attempt_free(struct attempt *a); /* takes NULL */
+
+/* Is the outcome stored under the job's result key? (results.store) */
+bool attempt_is_stored(const struct attempt *a);
+int64_t attempt_ttl_ms(const struct attempt *a);
+
+/* Write a->result from a->outcome. @daemon: who ran it. Thread: the present owner's. */
+void attempt_tell(struct attempt *a, const char *daemon);
+
+#endif

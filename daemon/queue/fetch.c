@@ -1,0 +1,526 @@
+/*
+ * fetch.c - reads new jobs as a consumer of each queue's group
+ *
+ *	          ┌──────────── NOGROUP, WRONGTYPE ───────────┐
+ *	          ▼                                           │
+ *	up ──▶ groups ──▶ (compare pending) ──▶ read one by one ──▶ block on all
+ *	                   after a lost read        ▲  │ found some       │
+ *	                                            └──┴──────────────────┘
+ */
+#include "daemon/queue/fetch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stint/clock.h>
+#include "daemon/obs/log.h"
+#include "daemon/queue/entry.h"
+#include "daemon/queue/fault.h"
+#include "daemon/queue/pending.h"
+
+enum {
+	/* More in one read gains nothing (Redis is at its best from 64 on). */
+	READ_ENTRIES_MAX = 256,
+	/* What one reply may weigh, by the average of what came before. */
+	READ_BUDGET_BYTES = 8 << 20,
+	/* The guess before anything came: 128 entries in the first read. */
+	FIRST_ENTRY_BYTES = 64 << 10,
+
+	/* How long a read blocks: a sign of life for both sides when there is no work. */
+	BLOCK_MS = 2000,
+	/* A reply that takes this much longer is not coming (a half-open connection). */
+	READ_TIMEOUT_MS = 5000,
+
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 10000,
+};
+
+enum step { STEP_IDLE, STEP_GROUPS, STEP_COMPARE, STEP_READ, STEP_BLOCK };
+
+struct fetch {
+	struct redis_conn *conn;
+	const char *consumer;
+	const struct fetch_ops *ops;
+	void *arg;
+	uint64_t random;
+
+	struct queue_list *all;
+	struct queue *queues[FETCH_QUEUES_MAX]; /* that are read */
+	size_t queue_count;
+	bool is_weighted;
+
+	enum step step; /* what is on its way */
+	bool is_paused;
+	bool must_compare; /* a read was lost: pending entries may be unknown here */
+	bool is_faulty; /* reads fail: told once */
+	int64_t backoff_ms;
+	int64_t not_before_ms;
+	struct pending pending;
+
+	/* one pass over the queues: those asked, in order, and how far it has come */
+	struct queue *order[FETCH_QUEUES_MAX];
+	size_t order_len;
+	size_t pos;
+	bool found;
+};
+
+static uint64_t
+next_random(struct fetch *f)
+{
+	/* xorshift64 (Marsaglia 2003) */
+	f->random ^= f->random << 13;
+	f->random ^= f->random >> 7;
+	f->random ^= f->random << 17;
+	return f->random;
+}
+
+static int64_t
+doubled(int64_t backoff_ms)
+{
+	if (backoff_ms == 0)
+		return BACKOFF_MIN_MS;
+	return 2 * backoff_ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : 2 * backoff_ms;
+}
+
+/* ---- groups ---- */
+
+static void
+on_group(struct fetch *f, struct queue *q, const struct redis_reply *r)
+{
+	const enum fault fault = fault_of(r);
+
+	/* Out of memory refuses XGROUP CREATE even where the group exists, but not reads.
+	 * If it does not exist, the read will say so. */
+	if (fault == FAULT_NONE || fault == FAULT_REFUSED || redis_is_error(r, "BUSYGROUP")) {
+		q->has_group = true;
+		return;
+	}
+	if (fault == FAULT_WRONG_SERVER)
+		return redis_conn_reset(f->conn, r->str);
+	if (q->backoff_ms < BACKOFF_MAX_MS)
+		log_error("queue cannot be read, trying again later", F_STR("queue", q->name),
+			F_STR("key", buf_cstr(&q->jobs_key)), F_STR("why", r->str));
+	/* something that people must mend: no need to hurry */
+	q->backoff_ms = BACKOFF_MAX_MS;
+	q->ask_at_ms = stint_at_ms(q->backoff_ms);
+}
+
+static void
+on_groups(void *arg, int status, const struct redis_reply *replies, size_t count)
+{
+	struct fetch *f = arg;
+
+	f->step = STEP_IDLE;
+	if (status < 0)
+		return;
+	/* order[] holds the queues that were asked for */
+	for (size_t i = 0; i < count && i < f->order_len; i++)
+		on_group(f, f->order[i], &replies[i]);
+	f->order_len = 0;
+	f->ops->on_ready(f->arg);
+	fetch_poke(f);
+}
+
+static bool
+ask_groups(struct fetch *f)
+{
+	const int64_t now = stint_now_ms();
+	struct redis_batch b;
+
+	f->order_len = f->pos = 0;
+	for (size_t i = 0; i < f->queue_count; i++)
+		if (!f->queues[i]->has_group && f->queues[i]->ask_at_ms <= now)
+			f->order[f->order_len++] = f->queues[i];
+	if (f->order_len == 0)
+		return false;
+	redis_batch_begin(f->conn, &b);
+	for (size_t i = 0; i < f->order_len; i++) {
+		redis_cmd(&b, 6);
+		redis_str(&b, "XGROUP");
+		redis_str(&b, "CREATE");
+		redis_bulk(&b, f->order[i]->jobs_key.data, f->order[i]->jobs_key.len);
+		redis_str(&b, KEYS_GROUP);
+		redis_str(&b, "0"); /* never "$": jobs may be waiting already */
+		redis_str(&b, "MKSTREAM");
+	}
+	f->step = STEP_GROUPS;
+	redis_batch_send(&b, READ_TIMEOUT_MS, on_groups, f);
+	return true;
+}
+
+/* The groups of these queues are gone (or something else is in their place). */
+static void
+lose_groups(struct queue *const *queues, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct queue *q = queues[i];
+
+		q->has_group = false;
+		q->ask_at_ms = stint_at_ms(q->backoff_ms); /* the first time: at once */
+		q->backoff_ms = doubled(q->backoff_ms);
+	}
+}
+
+/* ---- comparing the pending list ---- */
+
+static bool
+pending_is_known(void *arg, const struct queue *q, const char *entry_id)
+{
+	struct fetch *f = arg;
+
+	return f->ops->is_known(f->arg, q, entry_id);
+}
+
+static void
+pending_on_job(void *arg, struct queue *q, struct job *job)
+{
+	struct fetch *f = arg;
+
+	f->ops->on_job(f->arg, q, job);
+}
+
+static void
+pending_on_end(void *arg, int status, size_t found)
+{
+	struct fetch *f = arg;
+
+	f->step = STEP_IDLE;
+	if (found > 0) {
+		log_info("read jobs again whose delivery was lost", F_INT("jobs", found));
+		f->ops->on_read(f->arg);
+	}
+	if (status == 0)
+		f->must_compare = false;
+	else
+		f->not_before_ms = stint_at_ms(BACKOFF_MIN_MS);
+	fetch_poke(f);
+}
+
+static const struct pending_ops pending_ops = {
+	.is_known = pending_is_known,
+	.on_job = pending_on_job,
+	.on_end = pending_on_end,
+};
+
+/* ---- reading ---- */
+
+/* Draw an order: each next queue with a chance in proportion to its weight. */
+static void
+shuffle_by_weight(struct fetch *f)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < f->order_len; i++)
+		sum += f->order[i]->weight;
+	for (size_t i = 0; i + 1 < f->order_len; i++) {
+		uint64_t draw = next_random(f) % sum;
+		struct queue *chosen;
+		size_t k = i;
+
+		while (draw >= f->order[k]->weight)
+			draw -= f->order[k++]->weight;
+		chosen = f->order[k];
+		f->order[k] = f->order[i];
+		f->order[i] = chosen;
+		sum -= chosen->weight;
+	}
+}
+
+static void
+begin_pass(struct fetch *f)
+{
+	f->order_len = f->pos = 0;
+	f->found = false;
+	for (size_t i = 0; i < f->queue_count; i++)
+		if (f->queues[i]->has_group)
+			f->order[f->order_len++] = f->queues[i];
+	if (f->is_weighted)
+		shuffle_by_weight(f);
+}
+
+static void
+count_entry(struct queue *q, const struct redis_reply *entry)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; entry->count == 2 && i < entry->items[1].count; i++)
+		bytes += (int64_t)entry->items[1].items[i].len;
+	/* quick to believe in large ones, slow to forget them */
+	if (bytes > q->entry_bytes)
+		q->entry_bytes = bytes;
+	else
+		q->entry_bytes -= (q->entry_bytes - bytes) / 16;
+}
+
+static void
+take_entries(struct fetch *f, struct queue *q, const struct redis_reply *entries)
+{
+	for (size_t i = 0; i < entries->count; i++) {
+		struct job *job;
+		const int r = entry_job(&entries->items[i], &job);
+
+		if (r < 0) {
+			/* it stands in our pending list: found again by comparing */
+			f->must_compare = true;
+			f->not_before_ms = stint_at_ms(BACKOFF_MIN_MS);
+			continue;
+		}
+		count_entry(q, &entries->items[i]);
+		if (job)
+			f->ops->on_job(f->arg, q, job);
+	}
+}
+
+static struct queue *
+queue_of_key(struct fetch *f, const struct redis_reply *key)
+{
+	for (size_t i = 0; i < f->order_len; i++) {
+		const struct buf *k = &f->order[i]->jobs_key;
+
+		if (key->str && key->len == k->len && !memcmp(key->str, k->data, k->len))
+			return f->order[i];
+	}
+	return NULL;
+}
+
+/* [[key, [entry, ...]], ...]; returns whether there was any job in it. */
+static bool
+take_streams(struct fetch *f, const struct redis_reply *r)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < r->count; i++) {
+		const struct redis_reply *stream = &r->items[i];
+		struct queue *q = stream->count == 2 ? queue_of_key(f, &stream->items[0]) : NULL;
+
+		if (!q)
+			continue;
+		take_entries(f, q, &stream->items[1]);
+		any = any || stream->items[1].count > 0;
+	}
+	return any;
+}
+
+static void
+on_read_fault(struct fetch *f, enum fault fault, const struct redis_reply *r, struct queue **asked,
+	size_t count)
+{
+	if (fault == FAULT_WRONG_SERVER)
+		return redis_conn_reset(f->conn, r->str);
+	if (fault == FAULT_NOGROUP || redis_is_error(r, "WRONGTYPE")) {
+		log_info("consumer group is gone, making it again", F_STR("why", r->str));
+		return lose_groups(asked, count);
+	}
+	if (!f->is_faulty)
+		log_error("jobs cannot be read, trying again", F_STR("why", r->str));
+	f->is_faulty = true;
+	f->backoff_ms = doubled(f->backoff_ms);
+	f->not_before_ms = stint_at_ms(f->backoff_ms);
+}
+
+static void
+on_entries(void *arg, int status, const struct redis_reply *replies, size_t count)
+{
+	struct fetch *f = arg;
+	const bool was_blocking = f->step == STEP_BLOCK;
+	struct queue **asked = was_blocking ? f->order : &f->order[f->pos];
+	const size_t asked_count = was_blocking ? f->order_len : 1;
+	enum fault fault;
+
+	f->step = STEP_IDLE;
+	if (status < 0 || count != 1) {
+		f->must_compare = f->must_compare || status != -ENOTCONN;
+		return;
+	}
+	fault = fault_of(replies);
+	if (fault != FAULT_NONE) {
+		on_read_fault(f, fault, replies, asked, asked_count);
+		f->order_len = 0;
+		return fetch_poke(f);
+	}
+	if (f->is_faulty)
+		log_info("jobs can be read again");
+	f->is_faulty = false;
+	f->backoff_ms = 0;
+	for (size_t i = 0; i < asked_count; i++)
+		asked[i]->backoff_ms = 0;
+	if (replies->type == REDIS_ARRAY && take_streams(f, replies))
+		f->found = true;
+	if (!was_blocking)
+		f->pos++;
+	if (f->found && (was_blocking || f->pos == f->order_len))
+		f->order_len = 0; /* a new pass, from the highest priority down */
+	f->ops->on_read(f->arg);
+	fetch_poke(f);
+}
+
+/* At most @credit jobs in all, and not more than the budget of bytes. */
+static size_t
+read_count(struct queue *const *queues, size_t count, size_t credit)
+{
+	/* COUNT counts for each stream */
+	size_t n = credit / count;
+
+	for (size_t i = 0; i < count; i++) {
+		const size_t fit = (size_t)(READ_BUDGET_BYTES / (queues[i]->entry_bytes + 1));
+
+		n = n > fit ? fit : n;
+	}
+	n = n > READ_ENTRIES_MAX ? READ_ENTRIES_MAX : n;
+	return n > 0 ? n : 1;
+}
+
+static void
+read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t credit, bool block)
+{
+	struct redis_batch b;
+
+	redis_batch_begin(f->conn, &b);
+	redis_cmd(&b, 7 + 2 * count + (block ? 2 : 0));
+	redis_str(&b, "XREADGROUP");
+	redis_str(&b, "GROUP");
+	redis_str(&b, KEYS_GROUP);
+	redis_str(&b, f->consumer);
+	redis_str(&b, "COUNT");
+	redis_int(&b, (int64_t)read_count(queues, count, credit));
+	if (block) {
+		redis_str(&b, "BLOCK");
+		redis_int(&b, BLOCK_MS);
+	}
+	redis_str(&b, "STREAMS");
+	for (size_t i = 0; i < count; i++)
+		redis_bulk(&b, queues[i]->jobs_key.data, queues[i]->jobs_key.len);
+	for (size_t i = 0; i < count; i++)
+		redis_str(&b, ">");
+	f->step = block ? STEP_BLOCK : STEP_READ;
+	redis_batch_send(&b, READ_TIMEOUT_MS + (block ? BLOCK_MS : 0), on_entries, f);
+}
+
+static void
+read_next(struct fetch *f, size_t credit)
+{
+	if (f->order_len == 0)
+		begin_pass(f);
+	if (f->order_len == 0)
+		return; /* no queue has its group; poke has asked to be woken */
+	if (f->order_len == 1 || f->pos == f->order_len)
+		read_streams(f, f->order, f->order_len, credit, true);
+	else
+		read_streams(f, &f->order[f->pos], 1, credit, false);
+}
+
+/* ---- the one place where it is decided what comes next ---- */
+
+static void
+wake_for_groups(struct fetch *f)
+{
+	int64_t at = STINT_NEVER;
+
+	for (size_t i = 0; i < f->queue_count; i++)
+		if (!f->queues[i]->has_group && f->queues[i]->ask_at_ms < at)
+			at = f->queues[i]->ask_at_ms;
+	if (at != STINT_NEVER)
+		f->ops->wake_at(f->arg, at);
+}
+
+void
+fetch_poke(struct fetch *f)
+{
+	size_t credit;
+
+	if (f->step != STEP_IDLE || !redis_conn_is_up(f->conn))
+		return;
+	if (stint_now_ms() < f->not_before_ms)
+		return f->ops->wake_at(f->arg, f->not_before_ms);
+	if (ask_groups(f))
+		return;
+	wake_for_groups(f);
+	if (f->must_compare) {
+		f->step = STEP_COMPARE;
+		return pending_start(&f->pending, f->all);
+	}
+	credit = f->is_paused ? 0 : f->ops->credit(f->arg);
+	if (credit > 0)
+		read_next(f, credit);
+}
+
+/* ---- from outside ---- */
+
+int
+fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all, uint64_t seed,
+	const struct fetch_ops *ops, void *arg, struct fetch **ret)
+{
+	struct fetch *f = calloc(1, sizeof *f);
+
+	if (!f)
+		return -ENOMEM;
+	f->conn = conn;
+	f->consumer = consumer;
+	f->all = all;
+	f->random = seed | 1; /* xorshift must not start at 0 */
+	f->ops = ops;
+	f->arg = arg;
+	f->pending = (struct pending){
+		.conn = conn, .consumer = consumer, .ops = &pending_ops, .arg = f};
+	*ret = f;
+	return 0;
+}
+
+void
+fetch_free(struct fetch *f)
+{
+	free(f);
+}
+
+void
+fetch_set_queues(struct fetch *f, struct queue *const *queues, size_t count, bool is_weighted)
+{
+	f->queue_count = count > FETCH_QUEUES_MAX ? FETCH_QUEUES_MAX : count;
+	f->is_weighted = is_weighted;
+	for (size_t i = 0; i < f->queue_count; i++) {
+		f->queues[i] = queues[i];
+		if (f->queues[i]->entry_bytes == 0)
+			f->queues[i]->entry_bytes = FIRST_ENTRY_BYTES;
+	}
+	if (f->step == STEP_IDLE)
+		f->order_len = 0;
+	f->found = true; /* a read that is on its way still knows its queues; then a new pass */
+}
+
+void
+fetch_on_up(struct fetch *f)
+{
+	/* nothing is known of a server that was away */
+	for (size_t i = 0; i < f->queue_count; i++) {
+		f->queues[i]->has_group = false;
+		f->queues[i]->ask_at_ms = 0;
+	}
+	f->not_before_ms = 0;
+	fetch_poke(f);
+}
+
+void
+fetch_on_down(struct fetch *f)
+{
+	f->step = STEP_IDLE;
+	f->order_len = 0;
+}
+
+void
+fetch_pause(struct fetch *f, bool is_paused)
+{
+	f->is_paused = is_paused;
+	fetch_poke(f);
+}
+
+bool
+fetch_is_reading(const struct fetch *f)
+{
+	return f->step != STEP_IDLE;
+}
+
+bool
+fetch_is_blocked(const struct fetch *f)
+{
+	return f->step == STEP_BLOCK;
+}

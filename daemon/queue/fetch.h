@@ -1,0 +1,61 @@
+/*
+ * fetch.h - reads new jobs as a consumer of each queue's group
+ *
+ * One read is on its way at a time. With one queue it is always a blocking read.
+ * With several, the queues are read one by one without blocking, from the highest
+ * priority down (with weights: in an order drawn anew each time), because a blocking
+ * read over several streams does not keep their order; only when all were empty, one
+ * read blocks on all of them.
+ *
+ * Before the first read of a queue its consumer group is made, and again whenever
+ * Redis says that it is gone (FLUSHALL). Thread: the loop's.
+ */
+#ifndef QUEUE_FETCH_H
+#define QUEUE_FETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "daemon/queue/queue.h"
+#include "daemon/redis/conn.h"
+#include "lib/wire/job.h"
+
+enum { FETCH_QUEUES_MAX = 64 };
+
+struct fetch_ops {
+	/* How many jobs may be read now. */
+	size_t (*credit)(void *arg);
+	bool (*is_known)(void *arg, const struct queue *q, const char *entry_id);
+	void (*on_job)(void *arg, struct queue *q, struct job *job); /* takes the job */
+	/* The jobs of one reply have all been given; the next read follows. */
+	void (*on_read)(void *arg);
+	/* The groups have been asked for: jobs can come. Called once per connection. */
+	void (*on_ready)(void *arg);
+	/* Call fetch_poke() then. */
+	void (*wake_at)(void *arg, int64_t at_ms);
+};
+
+struct fetch;
+
+/* @consumer and @ops stay the caller's and outlive it. 0 or -ENOMEM. */
+int fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
+	uint64_t seed, const struct fetch_ops *ops, void *arg, struct fetch **ret);
+void fetch_free(struct fetch *f);
+
+/* What is read from now on; queues that were made with queue_get(). */
+void fetch_set_queues(struct fetch *f, struct queue *const *queues, size_t count, bool is_weighted);
+
+/* Look at the state and start what may start now. Idempotent. */
+void fetch_poke(struct fetch *f);
+
+/* The connection came up / was lost. */
+void fetch_on_up(struct fetch *f);
+void fetch_on_down(struct fetch *f);
+
+/* No new reads. One that is on its way may still bring jobs. */
+void fetch_pause(struct fetch *f, bool is_paused);
+
+bool fetch_is_reading(const struct fetch *f);
+bool fetch_is_blocked(const struct fetch *f); /* CLIENT UNBLOCK would end it */
+
+#endif

@@ -1,0 +1,211 @@
+/*
+ * finish.c - what is said to Redis when jobs end
+ */
+#include "daemon/queue/finish.h"
+
+#include <string.h>
+
+enum finish_kind
+finish_kind(const struct attempt *a)
+{
+	if (a->outcome.status == JOB_HANDED_BACK)
+		return FINISH_RELEASE;
+	if (a->outcome.status == JOB_OK && !a->job->reply_to.p)
+		return FINISH_PLAIN;
+	return FINISH_SCRIPT;
+}
+
+static void
+write_key(struct redis_batch *b, const struct buf *key)
+{
+	redis_bulk(b, key->data, key->len);
+}
+
+/* A key that ends in the job's id or the reply's name; both are bounded (keys.h). */
+static void
+write_named_key(struct redis_batch *b, const struct buf *stem, struct bytes name)
+{
+	char key[PREFIX_MAX + QUEUE_NAME_MAX + JOB_ID_MAX + 32];
+
+	memcpy(key, stem->data, stem->len);
+	memcpy(key + stem->len, name.p, name.n);
+	redis_bulk(b, key, stem->len + name.n);
+}
+
+static void
+write_plain_set(struct redis_batch *b, const struct attempt *a)
+{
+	redis_cmd(b, 6);
+	redis_str(b, "SET");
+	write_named_key(b, &a->queue->result_stem, a->job->id);
+	redis_bulk(b, a->result.data, a->result.len);
+	redis_str(b, "NX");
+	redis_str(b, "PX");
+	redis_int(b, attempt_ttl_ms(a));
+}
+
+static void
+write_entry_ids(struct redis_batch *b, const struct attempt_list *list)
+{
+	const struct attempt *a;
+
+	TAILQ_FOREACH(a, list, link)
+		redis_str(b, a->job->entry_id);
+}
+
+static size_t
+list_len(const struct attempt_list *list)
+{
+	const struct attempt *a;
+	size_t n = 0;
+
+	TAILQ_FOREACH(a, list, link)
+		n++;
+	return n;
+}
+
+static void
+write_plain(struct redis_batch *b, const struct attempt_list *list)
+{
+	const struct queue *q = TAILQ_FIRST(list)->queue;
+	const size_t n = list_len(list);
+	const struct attempt *a;
+
+	redis_cmd(b, 1);
+	redis_str(b, "MULTI");
+	TAILQ_FOREACH(a, list, link)
+		if (attempt_is_stored(a))
+			write_plain_set(b, a);
+	redis_cmd(b, 3 + n);
+	redis_str(b, "XACK");
+	write_key(b, &q->jobs_key);
+	redis_str(b, KEYS_GROUP);
+	write_entry_ids(b, list);
+	redis_cmd(b, 2 + n);
+	redis_str(b, "XDEL");
+	write_key(b, &q->jobs_key);
+	write_entry_ids(b, list);
+	redis_cmd(b, 1);
+	redis_str(b, "EXEC");
+}
+
+/* "ok", "failed", "dead" as finish.lua wants them. */
+static const char *
+script_kind(const struct attempt *a)
+{
+	switch (a->outcome.status) {
+	case JOB_OK:
+		return "ok";
+	case JOB_CANCELLED:
+	case JOB_EXPIRED:
+		return "failed";
+	default:
+		return "dead";
+	}
+}
+
+static void
+write_script(struct redis_batch *b, const struct finish_who *who, const struct attempt_list *list)
+{
+	const struct queue *q = TAILQ_FIRST(list)->queue;
+	const size_t n = list_len(list);
+	const struct attempt *a;
+
+	redis_script_call(b, who->scripts, SCRIPT_FINISH, 2 + 2 * n, 4 + 6 * n);
+	write_key(b, &q->jobs_key);
+	write_key(b, &q->dead_key);
+	TAILQ_FOREACH(a, list, link) {
+		write_named_key(b, &q->result_stem, a->job->id);
+		if (a->job->reply_to.p)
+			write_named_key(b, &q->reply_stem, a->job->reply_to);
+		else
+			write_key(b, &q->jobs_key);
+	}
+	redis_str(b, KEYS_GROUP);
+	redis_str(b, who->consumer);
+	redis_int(b, DEAD_LETTERS_MAX);
+	redis_int(b, REPLIES_MAX);
+	TAILQ_FOREACH(a, list, link) {
+		redis_str(b, a->job->entry_id);
+		redis_str(b, script_kind(a));
+		redis_str(b, attempt_is_stored(a) ? "1" : "0");
+		redis_int(b, attempt_ttl_ms(a));
+		redis_bulk(b, a->job->id.p, a->job->id.n);
+		redis_bulk(b, a->result.data, a->result.len);
+	}
+}
+
+static void
+write_release(struct redis_batch *b, const struct finish_who *who, const struct attempt_list *list)
+{
+	const struct attempt *a;
+
+	redis_script_call(b, who->scripts, SCRIPT_RELEASE, 1, 2 + 3 * list_len(list));
+	write_key(b, &TAILQ_FIRST(list)->queue->jobs_key);
+	redis_str(b, KEYS_GROUP);
+	redis_str(b, who->consumer);
+	TAILQ_FOREACH(a, list, link) {
+		redis_str(b, a->job->entry_id);
+		redis_bulk(b, a->job->id.p, a->job->id.n);
+		redis_int(b, a->job->submitted_unix_ms);
+	}
+}
+
+void
+finish_write(struct redis_batch *b, enum finish_kind kind, const struct finish_who *who,
+	const struct attempt_list *list)
+{
+	switch (kind) {
+	case FINISH_PLAIN:
+		return write_plain(b, list);
+	case FINISH_RELEASE:
+		return write_release(b, who, list);
+	default:
+		return write_script(b, who, list);
+	}
+}
+
+enum fault
+finish_fault(enum finish_kind kind, const struct redis_reply *replies, size_t count,
+	const struct redis_reply **ret_why)
+{
+	const struct redis_reply *last = &replies[count - 1];
+
+	*ret_why = last;
+	if (last->type == REDIS_ARRAY)
+		return FAULT_NONE;
+	/* EXEC only says that something was refused before; what and why stands there */
+	for (size_t i = 0; kind == FINISH_PLAIN && i + 1 < count; i++)
+		if (replies[i].type == REDIS_ERROR) {
+			*ret_why = &replies[i];
+			break;
+		}
+	return (*ret_why)->type == REDIS_ERROR ? fault_of(*ret_why) : FAULT_OTHER;
+}
+
+enum finish_answer
+finish_answer(enum finish_kind kind, const struct redis_reply *replies, size_t count, size_t i,
+	const struct attempt *a, size_t *nth_set, int *ret_flags)
+{
+	const struct redis_reply *last = &replies[count - 1];
+	int64_t code;
+
+	*ret_flags = 0;
+	if (kind == FINISH_PLAIN) {
+		if (!attempt_is_stored(a))
+			return FINISH_RECORDED;
+		i = (*nth_set)++;
+		return i < last->count && last->items[i].type == REDIS_NIL ? FINISH_DUPLICATE
+									   : FINISH_RECORDED;
+	}
+	code = i < last->count ? last->items[i].integer : 0;
+	*ret_flags = (code & 4 ? FINISH_NO_REPLY : 0) | (code & 8 ? FINISH_NO_LETTER : 0);
+	switch (code & 3) {
+	case 1:
+		return FINISH_RECORDED;
+	case 2:
+		return FINISH_DUPLICATE;
+	default:
+		return FINISH_LOST;
+	}
+}

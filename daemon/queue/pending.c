@@ -1,0 +1,116 @@
+/*
+ * pending.c - page after page of XPENDING, and XRANGE for what is not known
+ *
+ * An entry that is finished between the two commands is no trouble: XRANGE finds it
+ * deleted.
+ */
+#include "daemon/queue/pending.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "daemon/queue/entry.h"
+
+enum { PAGE_ENTRIES = 500, PENDING_TIMEOUT_MS = 5000 };
+
+static void on_page(void *arg, int status, const struct redis_reply *replies, size_t count);
+
+static void
+ask_page(struct pending *p)
+{
+	struct redis_batch b;
+
+	redis_batch_begin(p->conn, &b);
+	redis_cmd(&b, 7);
+	redis_str(&b, "XPENDING");
+	redis_bulk(&b, p->queue->jobs_key.data, p->queue->jobs_key.len);
+	redis_str(&b, KEYS_GROUP);
+	redis_str(&b, p->from);
+	redis_str(&b, "+");
+	redis_int(&b, PAGE_ENTRIES);
+	redis_str(&b, p->consumer);
+	redis_batch_send(&b, PENDING_TIMEOUT_MS, on_page, p);
+}
+
+static void
+next_page(struct pending *p)
+{
+	if (p->is_last_page) {
+		p->queue = LIST_NEXT(p->queue, link);
+		strcpy(p->from, "-");
+	}
+	if (p->queue)
+		ask_page(p);
+	else
+		p->ops->on_end(p->arg, 0, p->found);
+}
+
+static void
+on_entries(void *arg, int status, const struct redis_reply *replies, size_t count)
+{
+	struct pending *p = arg;
+
+	for (size_t i = 0; status == 0 && i < count; i++) {
+		struct job *job = NULL;
+
+		if (replies[i].type != REDIS_ARRAY)
+			status = -EPROTO;
+		else if (replies[i].count == 1)
+			status = entry_job(&replies[i].items[0], &job);
+		if (job) {
+			p->found++;
+			p->ops->on_job(p->arg, p->queue, job);
+		}
+	}
+	if (status < 0)
+		p->ops->on_end(p->arg, status, p->found);
+	else
+		next_page(p);
+}
+
+static void
+ask_entry(struct redis_batch *b, const struct queue *q, const char *id)
+{
+	redis_cmd(b, 4);
+	redis_str(b, "XRANGE");
+	redis_bulk(b, q->jobs_key.data, q->jobs_key.len);
+	redis_str(b, id);
+	redis_str(b, id);
+}
+
+static void
+on_page(void *arg, int status, const struct redis_reply *replies, size_t count)
+{
+	struct pending *p = arg;
+	struct redis_batch b;
+
+	if (status < 0 || count != 1)
+		return p->ops->on_end(p->arg, status < 0 ? status : -EPROTO, p->found);
+	/* an error is "no such group" or "no stream": then nothing is pending in it */
+	p->is_last_page = replies->type != REDIS_ARRAY || replies->count < PAGE_ENTRIES;
+	redis_batch_begin(p->conn, &b);
+	for (size_t i = 0; replies->type == REDIS_ARRAY && i < replies->count; i++) {
+		const struct redis_reply *row = &replies->items[i];
+		const char *id = row->count > 0 ? row->items[0].str : NULL;
+
+		if (!id || strlen(id) >= ENTRY_ID_BYTES)
+			continue;
+		snprintf(p->from, sizeof p->from, "(%s", id);
+		if (!p->ops->is_known(p->arg, p->queue, id))
+			ask_entry(&b, p->queue, id);
+	}
+	redis_batch_send(&b, PENDING_TIMEOUT_MS, on_entries, p);
+}
+
+void
+pending_start(struct pending *p, const struct queue_list *list)
+{
+	p->queue = LIST_FIRST(list);
+	p->found = 0;
+	p->is_last_page = false;
+	strcpy(p->from, "-");
+	if (p->queue)
+		ask_page(p);
+	else
+		p->ops->on_end(p->arg, 0, 0);
+}

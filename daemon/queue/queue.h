@@ -1,0 +1,39 @@
+/*
+ * queue.h - one queue as the daemon knows it: its name and its keys
+ *
+ * Queues are made by name and stay until the daemon ends, also when a reload drops
+ * them: jobs that came from them are still on their way. Thread: the loop's; workers
+ * read the name, which never changes.
+ */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include "lib/base/buf.h"
+
+struct queue {
+	LIST_ENTRY(queue) link;
+	char *name;
+	struct buf jobs_key;
+	struct buf dead_key;
+	struct buf result_stem; /* "stint:{default}:result:", the job's id follows */
+	struct buf reply_stem;
+
+	/* kept by fetch.c */
+	unsigned weight; /* with weighted queues */
+	bool has_group;
+	int64_t ask_at_ms; /* the group could not be made: not before this is it tried again */
+	int64_t backoff_ms;
+	int64_t entry_bytes; /* moving average, to bound what one read may bring */
+};
+
+LIST_HEAD(queue_list, queue);
+
+/* The queue of that name in @list, made when it is new; NULL: no memory. */
+struct queue *queue_get(struct queue_list *list, const char *prefix, const char *name);
+
+void queue_list_fini(struct queue_list *list);
+
+#endif

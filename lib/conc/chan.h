@@ -1,0 +1,46 @@
+/*
+ * chan.h - a channel as select.c and pool.c see it
+ *
+ * chan.c never sleeps. Who must wait puts a struct chan_wait into the channels it
+ * waits for, parks, and takes it out again; select.c does that, also for a plain
+ * send or receive, which is a select of one case.
+ */
+#ifndef CONC_CHAN_H
+#define CONC_CHAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stint/chan.h>
+#include <sys/queue.h>
+#include "lib/conc/waiter.h"
+
+/* A wish to send or receive, in the queue of one channel. */
+struct chan_wait {
+	TAILQ_ENTRY(chan_wait) in_queue;
+	bool is_queued; /* under the channel's lock */
+	struct waiter *waiter;
+	struct stint_chan *ch; /* may be NULL */
+	enum stint_case_op op;
+	void *item;
+};
+
+size_t chan_item_bytes(const struct stint_chan *ch);
+
+/* Do it now: 0, -EPIPE, or -EAGAIN when one would have to wait. */
+int chan_try(struct stint_chan *ch, enum stint_case_op op, void *item);
+
+/* Would chan_try() do it? Old news at once. */
+bool chan_is_ready(struct stint_chan *ch, enum stint_case_op op);
+
+/* Queue up. True when it is ready by now, without counting the same waiter's other
+ * wishes: then the caller shall not park but leave and try again. */
+bool chan_enter(struct chan_wait *wait);
+
+/* Out of the queue; nothing happens when it is not in it any more. */
+void chan_leave(struct chan_wait *wait);
+
+/* After the waiter was woken with `won` = @wait and `result` = -EAGAIN, a call to
+ * come and look: like chan_try(), and a duty, for the next one is called by it. */
+int chan_answer_call(struct chan_wait *wait);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * stint/chan.h - bounded channels, and select over several of them
+ *
+ * A channel carries items of a fixed size from any number of senders to any
+ * number of receivers, first in, first out. The sender's side closes it;
+ * receivers drain what is left and then learn -EPIPE. Items are copied in and
+ * out; when an item is a pointer, what it points to belongs to the sender until
+ * the send succeeded, to the channel while it waits, and to the receiver after.
+ *
+ *	struct stint_chan *jobs;
+ *	r = stint_chan_new(sizeof(struct job *), 128, &jobs);
+ *	...
+ *	while ((r = stint_chan_recv(ctx, jobs, &job)) == 0)
+ *		work(job);
+ *	(r is -EPIPE: closed and drained; -ECANCELED, -ETIMEDOUT: the context ended)
+ */
+#ifndef STINT_CHAN_H
+#define STINT_CHAN_H
+
+#include <stddef.h>
+#include <stint/api.h>
+#include <stint/ctx.h>
+
+STINT_BEGIN_DECLS
+
+struct stint_chan;
+
+/* The largest item in bytes. */
+#define STINT_CHAN_ITEM_MAX 65536
+
+/**
+ * stint_chan_new() - make a channel
+ * @item_bytes: 0..STINT_CHAN_ITEM_MAX; 0 = only the event counts
+ * @capacity:   items it holds; 0 = unbuffered: send and receive meet
+ *
+ * Return: 0, -EINVAL, -ENOMEM. Free with stint_chan_free().
+ * Source: Go spec, "Making slices, maps and channels".
+ */
+STINT_API STINT_MUST_CHECK int stint_chan_new(
+	size_t item_bytes, size_t capacity, struct stint_chan **ret_ch);
+
+/**
+ * stint_chan_send() - put one item in, waiting while the channel is full
+ * @ctx:  bounds the wait
+ * @item: item_bytes bytes, copied; on failure still the caller's
+ *
+ * An ended context wins over room in the channel. A NULL channel is never ready.
+ * Return: 0; -EPIPE closed; -ECANCELED, -ETIMEDOUT by @ctx. Thread: any.
+ * Source: Go spec, Send statements; differs: a closed channel is an error, no panic.
+ */
+STINT_API STINT_MUST_CHECK int stint_chan_send(
+	struct stint_ctx *ctx, struct stint_chan *ch, const void *item);
+
+/**
+ * stint_chan_recv() - take the oldest item out, waiting while there is none
+ * @ret_item: item_bytes bytes, written on success only; NULL discards
+ *
+ * Return: 0; -EPIPE closed and drained; -ECANCELED, -ETIMEDOUT by @ctx.
+ * Source: Go spec, Receive operator.
+ */
+STINT_API STINT_MUST_CHECK int stint_chan_recv(
+	struct stint_ctx *ctx, struct stint_chan *ch, void *ret_item);
+
+/**
+ * stint_chan_try_send(), stint_chan_try_recv() - without waiting
+ *
+ * Return: 0; -EAGAIN full or empty; -EPIPE as above.
+ */
+STINT_API STINT_MUST_CHECK int stint_chan_try_send(struct stint_chan *ch, const void *item);
+STINT_API STINT_MUST_CHECK int stint_chan_try_recv(struct stint_chan *ch, void *ret_item);
+
+/**
+ * stint_chan_try_send_many() - put in as many of @count items as there is room for
+ * stint_chan_try_recv_many() - take out up to @count items that are there
+ * @items: array of @count items
+ *
+ * One lock and as few wake-ups as possible for the whole batch.
+ * Return: how many, 1..@count; -EAGAIN none; -EPIPE closed (receive: and drained).
+ */
+STINT_API STINT_MUST_CHECK int stint_chan_try_send_many(
+	struct stint_chan *ch, const void *items, size_t count);
+STINT_API STINT_MUST_CHECK int stint_chan_try_recv_many(
+	struct stint_chan *ch, void *ret_items, size_t count);
+
+/**
+ * stint_chan_close() - no more sends
+ *
+ * Wakes all: waiting senders get -EPIPE, receivers drain, then get -EPIPE.
+ * Return: 0; -EPIPE when it was closed already; -EINVAL for NULL.
+ */
+STINT_API int stint_chan_close(struct stint_chan *ch);
+
+/**
+ * stint_chan_len(), stint_chan_cap() - items waiting, and room altogether
+ *
+ * The length is old news at once; for metrics and tests. NULL: 0.
+ */
+STINT_API size_t stint_chan_len(struct stint_chan *ch);
+STINT_API size_t stint_chan_cap(struct stint_chan *ch);
+
+/**
+ * stint_chan_recv_fd() - a descriptor that is readable while a receive would not block
+ *
+ * An eventfd(2) for poll(2) and libevent, made on first use, owned by the
+ * channel: do not read or close it. Many sends make one wake-up. It is reset by the
+ * receive that finds the channel empty: a try_recv that says -EAGAIN, or a
+ * try_recv_many that gets fewer than it asked for. Take as many items as you like:
+ * it stays readable while some are left. Now and then it is readable for nothing.
+ * Return: the descriptor, or -errno.
+ */
+STINT_API int stint_chan_recv_fd(struct stint_chan *ch);
+
+/**
+ * stint_chan_free() - give the channel back; takes NULL
+ *
+ * No one may be inside any of its functions. Items still in it are dropped: drain
+ * it first when they own something.
+ */
+STINT_API void stint_chan_free(struct stint_chan *ch);
+
+enum stint_case_op { STINT_SEND, STINT_RECV };
+
+/* One way on for select: a send of *item or a receive into *item. */
+struct stint_case {
+	enum stint_case_op op;
+	struct stint_chan *ch; /* NULL: never ready */
+	void *item; /* send: read; receive: written, NULL discards */
+	int result; /* out, of the chosen case: 0 or -EPIPE (closed) */
+};
+
+/**
+ * stint_select() - wait until one of several sends and receives can go on, do it
+ * @ctx:   bounds the wait
+ * @cases: any number, also 0 (then only the context ends the wait)
+ *
+ * When several are ready, one is chosen at random, all with the same chance. A
+ * closed channel is ready: the case is chosen, with result -EPIPE.
+ * Return: the index of the case done; -ECANCELED, -ETIMEDOUT by @ctx; -ENOMEM.
+ * Source: Go spec, Select statements; differs: send on closed is a result.
+ */
+STINT_API STINT_MUST_CHECK int stint_select(
+	struct stint_ctx *ctx, struct stint_case *cases, size_t count);
+
+/**
+ * stint_try_select() - the same with a default
+ *
+ * Return: the index; -EAGAIN when none is ready.
+ */
+STINT_API STINT_MUST_CHECK int stint_try_select(struct stint_case *cases, size_t count);
+
+STINT_END_DECLS
+
+#endif

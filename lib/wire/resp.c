@@ -1,0 +1,80 @@
+/*
+ * resp.c - writes Redis commands into a buffer
+ *
+ * Several arguments per job, hundreds of thousands of jobs a second: an argument
+ * asks for room once, and its length is written without printf.
+ */
+#include <stdarg.h>
+#include <string.h>
+#include "lib/wire/resp.h"
+
+enum {
+	HEAD_BYTES = 1 + BUF_INT_BYTES + 2, /* "$", a length, "\r\n" */
+};
+
+/* "*3\r\n" or "$5\r\n" at @to; where to go on. */
+static char *
+put_head(char *to, char type, size_t n)
+{
+	*to++ = type;
+	to += buf_print_int(to, (int64_t)n);
+	*to++ = '\r';
+	*to++ = '\n';
+	return to;
+}
+
+void
+resp_cmd(struct buf *b, size_t argc)
+{
+	char *to = buf_room(b, HEAD_BYTES);
+
+	if (to)
+		b->len = (size_t)(put_head(to, '*', argc) - b->data);
+}
+
+void
+resp_bulk(struct buf *b, const void *p, size_t n)
+{
+	char *to = buf_room(b, HEAD_BYTES + n + 2);
+
+	if (!to)
+		return;
+	to = put_head(to, '$', n);
+	if (n > 0) /* else p may be NULL */
+		memcpy(to, p, n);
+	to += n;
+	*to++ = '\r';
+	*to++ = '\n';
+	b->len = (size_t)(to - b->data);
+}
+
+void
+resp_str(struct buf *b, const char *s)
+{
+	resp_bulk(b, s, strlen(s));
+}
+
+void
+resp_int(struct buf *b, int64_t v)
+{
+	char digits[BUF_INT_BYTES];
+
+	resp_bulk(b, digits, buf_print_int(digits, v));
+}
+
+void
+resp_strs(struct buf *b, const char *first, ...)
+{
+	size_t argc = 0;
+	va_list ap;
+
+	va_start(ap, first);
+	for (const char *s = first; s; s = va_arg(ap, const char *))
+		argc++;
+	va_end(ap);
+	resp_cmd(b, argc);
+	va_start(ap, first);
+	for (const char *s = first; s; s = va_arg(ap, const char *))
+		resp_str(b, s);
+	va_end(ap);
+}

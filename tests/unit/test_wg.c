@@ -1,0 +1,214 @@
+/*
+ * test_wg.c - wait groups
+ */
+#include "tests/unit/conc_util.h"
+
+#include <limits.h>
+
+#define BACKGROUND stint_ctx_background()
+
+struct wg_op {
+	struct stint_ctx *ctx;
+	struct stint_wg *wg;
+	int result;
+};
+
+static void
+op_wait(void *arg)
+{
+	struct wg_op *op = arg;
+
+	op->result = stint_wg_wait(op->ctx, op->wg);
+}
+
+static struct stint_wg *
+new_wg(void)
+{
+	struct stint_wg *wg = NULL;
+
+	assert_int_equal(stint_wg_new(&wg), 0);
+	return wg;
+}
+
+static void
+nothing_to_wait_for_is_done(void **state)
+{
+	struct stint_wg *wg = new_wg();
+	struct stint_ctx *ctx = new_ctx(BACKGROUND);
+
+	(void)state;
+	assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
+	stint_ctx_cancel(ctx);
+	assert_int_equal(stint_wg_wait(ctx, wg), 0);
+	assert_int_equal(stint_wg_add(wg, 0), 0);
+	stint_ctx_free(ctx);
+	stint_wg_free(wg);
+	stint_wg_free(NULL);
+}
+
+static void
+count_outside_of_its_range_is_refused(void **state)
+{
+	struct stint_wg *wg = new_wg();
+
+	(void)state;
+	assert_int_equal(stint_wg_done(wg), -EINVAL);
+	assert_int_equal(stint_wg_add(wg, INT_MIN), -EINVAL);
+	assert_int_equal(stint_wg_add(wg, 2), 0);
+	assert_int_equal(stint_wg_add(wg, -3), -EINVAL);
+	assert_int_equal(stint_wg_add(wg, INT_MAX), -EOVERFLOW);
+	assert_int_equal(stint_wg_add(wg, -2), 0);
+	assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
+	stint_wg_free(wg);
+}
+
+static void
+all_waiters_wake_when_the_last_is_done(void **state)
+{
+	enum { WAITERS = 4 };
+	struct stint_wg *wg = new_wg();
+	struct wg_op op[WAITERS];
+	struct task task[WAITERS];
+
+	(void)state;
+	assert_int_equal(stint_wg_add(wg, 2), 0);
+	for (int i = 0; i < WAITERS; i++) {
+		op[i] = (struct wg_op){BACKGROUND, wg, 1};
+		task_start(&task[i], op_wait, &op[i]);
+		wait_until(task_sleeps(&task[i]));
+	}
+	assert_int_equal(stint_wg_done(wg), 0);
+	for (int i = 0; i < WAITERS; i++)
+		assert_true(task_sleeps(&task[i]));
+	assert_int_equal(stint_wg_done(wg), 0);
+	for (int i = 0; i < WAITERS; i++) {
+		task_join(&task[i]);
+		assert_int_equal(op[i].result, 0);
+	}
+	stint_wg_free(wg);
+}
+
+/* Raise the count the moment a waiter was woken, who needs longer than that to
+ * return: -EINVAL, or 0 when it was faster. */
+static int
+raise_while_the_waiter_wakes(struct stint_wg *wg)
+{
+	struct wg_op op = {BACKGROUND, wg, 1};
+	struct task task;
+	int r;
+
+	assert_int_equal(stint_wg_add(wg, 1), 0);
+	task_start(&task, op_wait, &op);
+	wait_until(task_sleeps(&task));
+	assert_int_equal(stint_wg_add(wg, 1), 0); /* from 1: fine */
+	assert_int_equal(stint_wg_add(wg, -2), 0);
+	r = stint_wg_add(wg, 1);
+	task_join(&task);
+	assert_int_equal(op.result, 0);
+	if (r == 0)
+		assert_int_equal(stint_wg_done(wg), 0);
+	return r;
+}
+
+static void
+raising_from_zero_under_a_waiter_is_refused(void **state)
+{
+	struct stint_wg *wg = new_wg();
+
+	(void)state;
+	wait_until(raise_while_the_waiter_wakes(wg) == -EINVAL);
+	/* Nothing was changed, and with no waiter left it is allowed again. */
+	assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
+	assert_int_equal(stint_wg_add(wg, 1), 0);
+	assert_int_equal(stint_wg_done(wg), 0);
+	stint_wg_free(wg);
+}
+
+static void
+context_ends_the_wait_and_the_count_goes_on(void **state)
+{
+	struct stint_wg *wg = new_wg();
+	struct wg_op op = {new_ctx(BACKGROUND), wg, 1};
+	struct stint_ctx *late;
+	struct task task;
+
+	(void)state;
+	assert_int_equal(stint_wg_add(wg, 1), 0);
+	task_start(&task, op_wait, &op);
+	wait_until(task_sleeps(&task));
+	stint_ctx_cancel(op.ctx);
+	task_join(&task);
+	assert_int_equal(op.result, -ECANCELED);
+	assert_int_equal(stint_wg_wait(op.ctx, wg), -ECANCELED);
+	assert_int_equal(stint_ctx_with_timeout(BACKGROUND, 10, &late), 0);
+	assert_int_equal(stint_wg_wait(late, wg), -ETIMEDOUT);
+	assert_int_equal(stint_wg_done(wg), 0);
+	assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
+	stint_ctx_free(late);
+	stint_ctx_free(op.ctx);
+	stint_wg_free(wg);
+}
+
+static void
+finish_one(void *arg)
+{
+	stint_wg_done(arg);
+}
+
+/* The waiter frees the group the moment it returns: done() must not touch it. */
+static void
+group_may_be_freed_as_soon_as_wait_returns(void **state)
+{
+	enum { ROUNDS = 300, TASKS = 3 };
+
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		struct stint_wg *wg = new_wg();
+		struct task task[TASKS];
+
+		assert_int_equal(stint_wg_add(wg, TASKS), 0);
+		for (int i = 0; i < TASKS; i++)
+			task_start(&task[i], finish_one, wg);
+		assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
+		stint_wg_free(wg);
+		for (int i = 0; i < TASKS; i++)
+			task_join(&task[i]);
+	}
+}
+
+static void
+group_is_used_again_and_again(void **state)
+{
+	enum { ROUNDS = 100, TASKS = 3 };
+	struct stint_wg *wg = new_wg();
+
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		struct task task[TASKS];
+
+		for (int i = 0; i < TASKS; i++) {
+			assert_int_equal(stint_wg_add(wg, 1), 0);
+			task_start(&task[i], finish_one, wg);
+		}
+		assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
+		for (int i = 0; i < TASKS; i++)
+			task_join(&task[i]);
+	}
+	stint_wg_free(wg);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_to_wait_for_is_done),
+		cmocka_unit_test(count_outside_of_its_range_is_refused),
+		cmocka_unit_test(all_waiters_wake_when_the_last_is_done),
+		cmocka_unit_test(raising_from_zero_under_a_waiter_is_refused),
+		cmocka_unit_test(context_ends_the_wait_and_the_count_goes_on),
+		cmocka_unit_test(group_may_be_freed_as_soon_as_wait_returns),
+		cmocka_unit_test(group_is_used_again_and_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
