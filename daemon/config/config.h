@@ -41,7 +41,8 @@ struct queue_conf {
 struct config {
 	_Atomic int refs;
 	char *path; /* the file; NULL: built in */
-	struct redis_url redis;
+	struct redis_url redis; /* its password may come from password_file */
+	char *password_file; /* as written; NULL: none */
 	char *prefix;
 	int concurrency; /* `auto` is already resolved */
 	bool is_weighted; /* queues: a map with weights; else strict priority by order */

@@ -327,18 +327,10 @@ has_exited_zero(const struct run *run)
 static void
 conclude_timeout(const struct run *run)
 {
-	const struct handler_call *call = run->call;
-	const struct job *job = call->job;
-	int64_t timeout_ms = call->conf->timeout_ms;
 	char text[UNITS_TEXT_BYTES];
 
-	if (job->timeout_ms > 0 && job->timeout_ms < timeout_ms)
-		timeout_ms = job->timeout_ms;
-	if (job->deadline_unix_ms && job->deadline_unix_ms <= call->deadline_unix_ms)
-		outcome_fail(run->out, JOB_TIMEOUT, "stopped at its deadline");
-	else
-		outcome_fail(run->out, JOB_TIMEOUT, "timed out after %s",
-			units_format_span(timeout_ms, text));
+	outcome_fail(run->out, JOB_TIMEOUT, "timed out after %s",
+		units_format_span(run->call->budget_ms, text));
 }
 
 static void

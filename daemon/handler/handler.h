@@ -24,6 +24,7 @@ struct handler_call {
 	const struct handler_conf *conf;
 	const struct job *job;
 	const char *queue;
+	int64_t budget_ms; /* the time it has been given, for the message when it is up */
 	int64_t deadline_unix_ms; /* when @ctx ends; 0: never */
 };
 

@@ -4,12 +4,22 @@
  *	log_warn("redis lost, reconnecting", F_STR("why", err.msg), F_INT("retry_ms", n));
  *
  * text:  2026-11-21T04:12:09.123Z warning redis lost, reconnecting why="..." retry_ms=50
- *        (under the journal, JOURNAL_STREAM, "<4>redis lost, ..." without the time)
+ *        (auto: the same, but "<4>redis lost, ..." without the time where standard
+ *        error is the journal, as JOURNAL_STREAM tells)
  * json:  {"time":"...","level":"warning","msg":"redis lost, reconnecting","why":"..."}
  *
  * Lines go to standard error, one write(2) each, and never block: a line for
  * which there is no room (a full pipe, a full disk) is dropped and counted, and
  * the next line that gets through says how many are missing. Thread: any.
+ *
+ * In text a value stands in quotes when it is empty or holds blanks, quotes or
+ * bytes that cannot be shown; in the quotes \n, \r, \t, \", \\ and \xNN stand for
+ * such. Values over 1 KiB are cut with "..."; where a line comes near 4 KiB, the
+ * remaining fields are missing and a last one, cut=1, says so.
+ *
+ * In text, a value that is empty or holds blanks, quotes, '=', control characters or
+ * bytes that are not UTF-8 is quoted, the latter two as \n, \r, \t, \xNN; in JSON such
+ * bytes are U+FFFD. A line has at most 4 KiB: a long value is cut and ends in "...".
  */
 #ifndef OBS_LOG_H
 #define OBS_LOG_H
@@ -38,6 +48,7 @@ bool log_is_on(enum log_level level);
 /* Lines dropped since start. */
 uint64_t log_dropped_count(void);
 
+/* What the macros below call; errno stays as it was. */
 void log_write(enum log_level level, const char *msg, const struct log_field *fields,
 	size_t count);
 

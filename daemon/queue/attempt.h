@@ -34,8 +34,6 @@ struct attempt {
 	struct buf result; /* the outcome as JSON; empty when handed back */
 };
 
-TAILQ_HEAD(attempt_list, attempt);
-
 /* Takes @job (also on failure: then it is freed), a reference on @config. NULL: no
  * memory. */
 struct attempt *attempt_new(struct job *job, struct queue *queue, struct config *config);

@@ -17,8 +17,6 @@
 #include "daemon/queue/fault.h"
 #include "daemon/redis/script.h"
 
-enum finish_kind { FINISH_PLAIN, FINISH_SCRIPT, FINISH_RELEASE, FINISH_KINDS };
-
 enum {
 	/* Redis reaches its best rate with 64 to 128 in a batch; more gains nothing. */
 	FINISH_BATCH_MAX = 128,

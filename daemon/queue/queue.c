@@ -34,6 +34,8 @@ queue_new(const char *prefix, const char *name)
 
 	if (!q)
 		return NULL;
+	for (size_t i = 0; i < FINISH_KINDS; i++)
+		TAILQ_INIT(&q->outbox[i]);
 	q->name = strdup(name);
 	keys_add(&q->jobs_key, prefix, name, "jobs");
 	keys_add(&q->dead_key, prefix, name, "dead");

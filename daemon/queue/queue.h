@@ -9,9 +9,16 @@
 #define QUEUE_QUEUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include "lib/base/buf.h"
+
+struct attempt;
+TAILQ_HEAD(attempt_list, attempt);
+
+/* How an attempt ends in Redis (finish.h); finished ones wait apart. */
+enum finish_kind { FINISH_PLAIN, FINISH_SCRIPT, FINISH_RELEASE, FINISH_KINDS };
 
 struct queue {
 	LIST_ENTRY(queue) link;
@@ -27,9 +34,14 @@ struct queue {
 	int64_t ask_at_ms; /* the group could not be made: not before this is it tried again */
 	int64_t backoff_ms;
 	int64_t entry_bytes; /* moving average, to bound what one read may bring */
+
+	/* kept by commit.c: finished attempts that wait to be stored */
+	struct attempt_list outbox[FINISH_KINDS];
+	size_t outbox_count[FINISH_KINDS];
 };
 
 LIST_HEAD(queue_list, queue);
+
 
 /* The queue of that name in @list, made when it is new; NULL: no memory. */
 struct queue *queue_get(struct queue_list *list, const char *prefix, const char *name);

@@ -330,6 +330,12 @@ redis_conn_is_up(const struct redis_conn *c)
 	return c->state == CONN_UP;
 }
 
+void
+redis_conn_set_string_limit(struct redis_conn *c, size_t limit_bytes)
+{
+	reply_reader_set_string_limit(c->reader, limit_bytes);
+}
+
 int64_t
 redis_conn_client_id(const struct redis_conn *c)
 {

@@ -88,6 +88,9 @@ bool redis_conn_is_up(const struct redis_conn *c);
 /* CLIENT ID of this connection while it is up; 0: the server would not tell. */
 int64_t redis_conn_client_id(const struct redis_conn *c);
 
+/* Another limit for the strings of replies that come from now on. */
+void redis_conn_set_string_limit(struct redis_conn *c, size_t limit_bytes);
+
 /* Close and connect again (READONLY after a failover, say); on_down is called from the
  * event loop with @why. Nothing happens while there is no connection to close. */
 void redis_conn_reset(struct redis_conn *c, const char *why);

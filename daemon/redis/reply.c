@@ -259,6 +259,12 @@ reply_reader_new(size_t string_limit_bytes, struct reply_reader **ret)
 }
 
 void
+reply_reader_set_string_limit(struct reply_reader *r, size_t limit_bytes)
+{
+	r->string_limit_bytes = limit_bytes;
+}
+
+void
 reply_reader_free(struct reply_reader *r)
 {
 	if (!r)

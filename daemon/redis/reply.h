@@ -31,6 +31,7 @@ struct reply_reader;
 
 /* Strings over @string_limit_bytes are counted, not kept. 0 or -ENOMEM. */
 int reply_reader_new(size_t string_limit_bytes, struct reply_reader **ret);
+void reply_reader_set_string_limit(struct reply_reader *r, size_t limit_bytes);
 void reply_reader_free(struct reply_reader *r); /* takes NULL */
 
 /* For a new connection: forget all bytes and replies. 0 or -ENOMEM. */

@@ -20,13 +20,16 @@
  * units_parse_span() - a time span in ms
  * @s, @n: the text, not terminated
  *
- * Spans below 1 ms but above 0 round up to 1 ms. Negative, empty, NaN, infinite,
- * doubled signs, unknown units, trailing rubbish: -EINVAL; beyond SPAN_MAX_MS:
+ * What is finer than 1 ms rounds up, so that only 0 gives 0. Each part may have a
+ * fraction; blanks may stand around numbers and units. A number without a unit
+ * stands alone: "1h 30" is refused, nobody can tell 30 of what. Empty, signed,
+ * NaN, infinite, unknown units, trailing rubbish: -EINVAL; beyond SPAN_MAX_MS:
  * -ERANGE.
  */
 int units_parse_span(const char *s, size_t n, int64_t *ret_ms);
 
-/* A size in bytes; -EINVAL, or -ERANGE when it does not fit int64_t. */
+/* A size in bytes, a whole number of its unit; -EINVAL, or -ERANGE when it does not
+ * fit int64_t. */
 int units_parse_size(const char *s, size_t n, int64_t *ret_bytes);
 
 /* A whole decimal number in [min, max], no sign but '-', no blanks; -EINVAL, -ERANGE. */

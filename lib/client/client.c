@@ -1,345 +1,257 @@
 /*
- * client.c - see client.h; on the blocking half of hiredis, 0.14 and 1.x
- *
- * Every command goes out through send_*() and comes back through receive(), which
- * turns lost connections and error replies into our errors; so a function sees only
- * replies of commands that were done. Replies are still checked for their type
- * before use: a proxy, or a server of another make, must not crash its clients.
+ * client.c - submit a job, read its result, wait for it
  */
-#include "lib/client/client.h"
+#include "lib/client/link.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
-#include <hiredis/hiredis.h>
 #include <stint/clock.h>
 #include "lib/base/cleanup.h"
-#include "lib/wire/keys.h"
 #include "lib/wire/resp.h"
 
 enum {
 	/* How long one XREAD blocks: the stored result is looked at as often, which is
 	 * how a duplicate finds the result of the first. */
 	REPLY_BLOCK_MS = 1000,
-	REPLY_COUNT = 16, /* replies read at once; there are more only in shared streams */
 	POLL_FIRST_MS = 20,
 	POLL_LAST_MS = 500,
-	SCAN_COUNT = 1000, /* keys looked at per SCAN: some 100 µs of Redis' time */
+	/* handler, id, timeout, deadline, reply_to, traceparent, payload */
+	OWN_FIELDS_MAX = 7,
+	X_NAME_BYTES =
+		sizeof "x-" + JOB_NAME_MAX + 1, /* one more, so that too long shows */
 };
 
-struct client {
-	redisContext *redis;
-	char *prefix;
-	struct buf key; /* of the command being made */
-	char where[REDIS_URL_TEXT_BYTES]; /* for messages */
+/* Replies read at once; a reply stream that others use, too, may hold many. */
+#define REPLY_COUNT "16"
+
+/* A job as names and values, and the text of those that its struct does not hold. */
+struct fields {
+	struct bytes at[2 * (OWN_FIELDS_MAX + JOB_X_FIELDS_MAX)];
+	size_t count; /* names and values together */
+	char deadline[24];
+	char x_names[JOB_X_FIELDS_MAX][X_NAME_BYTES];
 };
 
 static void
-reply_freep(redisReply **reply)
+add_bytes(struct fields *f, const char *name, struct bytes value)
 {
-	if (*reply)
-		freeReplyObject(*reply);
+	f->at[f->count++] = (struct bytes){name, strlen(name)};
+	f->at[f->count++] = value;
 }
 
-static int
-no_memory(struct stint_err *err)
+static void
+add_text(struct fields *f, const char *name, const char *value)
 {
-	return stint_err_set(err, -ENOMEM, "out of memory");
+	if (value)
+		add_bytes(f, name, (struct bytes){value, strlen(value)});
 }
 
-/* Key functions fill the one buffer; hiredis copies it when a command is made. */
-static const struct buf *
-key_named(struct client *c, const char *queue, const char *kind, const char *name)
+static void
+list_fields(struct fields *f, const struct client_job *job)
 {
-	buf_reset(&c->key, SIZE_MAX);
-	if (name)
-		keys_add_named(&c->key, c->prefix, queue, kind, name, strlen(name));
-	else
-		keys_add(&c->key, c->prefix, queue, kind);
-	return &c->key;
-}
-
-static const struct buf *
-key_of(struct client *c, const char *queue, const char *kind)
-{
-	return key_named(c, queue, kind, NULL);
-}
-
-static int
-lost(const struct client *c, struct stint_err *err)
-{
-	const redisContext *redis = c->redis;
-
-	if (redis->err == REDIS_ERR_OOM)
-		return no_memory(err);
-	if (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT))
-		return stint_err_set(err, -EIO, "%s does not answer", c->where);
-	return stint_err_set(err, -EIO, "lost %s: %s", c->where, redis->errstr);
-}
-
-static int
-refused(const struct client *c, const char *why, struct stint_err *err)
-{
-	static const char *const access[] = {"NOAUTH", "WRONGPASS", "NOPERM"};
-
-	for (size_t i = 0; i < ARRAY_LEN(access); i++) {
-		if (strncmp(why, access[i], strlen(access[i])) == 0)
-			return stint_err_set(err, -EACCES, "%s: %s", c->where, why);
+	f->count = 0;
+	add_text(f, "handler", job->handler);
+	add_text(f, "id", job->id);
+	add_text(f, "timeout", job->timeout);
+	add_text(f, "deadline", job->deadline);
+	add_text(f, "reply_to", job->reply_to);
+	add_text(f, "traceparent", job->traceparent);
+	for (size_t i = 0; i < job->x_count; i++) {
+		snprintf(f->x_names[i], X_NAME_BYTES, "x-%.*s", (int)job->x[i].name.n,
+			job->x[i].name.p);
+		add_bytes(f, f->x_names[i], job->x[i].value);
 	}
-	return stint_err_set(err, -EREMOTEIO, "%s: %s", c->where, why);
+	if (job->payload.n > 0)
+		add_bytes(f, "payload", job->payload);
 }
 
-/* The reply to what was sent, which may be an error. */
-static int
-receive_any(struct client *c, redisReply **ret, struct stint_err *err)
+int
+client_job_check(const struct client_job *job, struct stint_err *err)
 {
-	void *reply = NULL;
+	struct client_job light = *job;
+	cleanup(freep) struct job *parsed = NULL;
+	struct fields f;
 
-	if (redisGetReply(c->redis, &reply) != REDIS_OK)
-		return lost(c, err);
-	*ret = reply;
-	return 0;
-}
-
-static int
-receive(struct client *c, redisReply **ret, struct stint_err *err)
-{
-	cleanup(reply_freep) redisReply *reply = NULL;
-	int r;
-
-	r = receive_any(c, &reply, err);
-	if (r < 0)
-		return r;
-	if (reply->type == REDIS_REPLY_ERROR)
-		return refused(c, reply->str, err);
-	*ret = take_ptr(reply);
-	return 0;
-}
-
-/* @fmt is hiredis': %s, and %b for bytes and their length. */
-static int
-send_fmt(struct client *c, struct stint_err *err, const char *fmt, ...)
-{
-	va_list ap;
-	int r;
-
-	if (c->key.failed)
-		return no_memory(err);
-	va_start(ap, fmt);
-	r = redisvAppendCommand(c->redis, fmt, ap);
-	va_end(ap);
-	return r == REDIS_OK ? 0 : lost(c, err);
-}
-
-static int
-send_buf(struct client *c, struct buf *b, struct stint_err *err)
-{
-	if (b->failed)
-		return no_memory(err);
-	if (redisAppendFormattedCommand(c->redis, b->data, b->len) != REDIS_OK)
-		return lost(c, err);
-	return 0;
-}
-
-static bool
-is_string(const redisReply *reply)
-{
-	return reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
-}
-
-static bool
-is_text(const redisReply *reply, const char *text)
-{
-	return is_string(reply) && reply->len == strlen(text) &&
-		memcmp(reply->str, text, reply->len) == 0;
-}
-
-/* The n-th item of an array; NULL when it has none, or is no array. */
-static const redisReply *
-item(const redisReply *reply, size_t n)
-{
-	if (!reply || reply->type != REDIS_REPLY_ARRAY || n >= reply->elements)
-		return NULL;
-	return reply->element[n];
-}
-
-/* The value of a name in a flat array of names and values; NULL: not there. */
-static const redisReply *
-member(const redisReply *map, const char *name)
-{
-	const redisReply *key;
-
-	for (size_t i = 0; (key = item(map, i)); i += 2) {
-		if (is_text(key, name))
-			return item(map, i + 1);
-	}
-	return NULL;
-}
-
-static int64_t
-integer(const redisReply *reply)
-{
-	return reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
-}
-
-/* Only the first word of a refusal is shown: servers that do not know AUTH repeat
- * its arguments in the error, and with them the password. */
-static int
-authenticate(struct client *c, const struct redis_url *url, struct stint_err *err)
-{
-	cleanup(reply_freep) redisReply *reply = NULL;
-	int r;
-
-	if (url->user)
-		r = send_fmt(c, err, "AUTH %s %s", url->user, url->password);
-	else
-		r = send_fmt(c, err, "AUTH %s", url->password);
-	if (r == 0)
-		r = receive_any(c, &reply, err);
-	if (r < 0)
-		return r;
-	if (reply->type != REDIS_REPLY_ERROR)
-		return 0;
-	return stint_err_set(err, -EACCES, "%s: AUTH refused: %.*s", c->where,
-		(int)strcspn(reply->str, " "), reply->str);
-}
-
-static int
-introduce(struct client *c, const struct client_opts *opts, struct stint_err *err)
-{
-	cleanup(reply_freep) redisReply *named = NULL;
-	cleanup(reply_freep) redisReply *selected = NULL;
-	const struct redis_url *url = opts->url;
-	int r = 0;
-
-	if (url->password)
-		r = authenticate(c, url, err);
-	if (r == 0 && opts->name) {
-		r = send_fmt(c, err, "CLIENT SETNAME %s", opts->name);
-		if (r == 0)
-			r = receive_any(c, &named, err);
-	}
-	if (r == 0 && url->db != 0) {
-		r = send_fmt(c, err, "SELECT %d", url->db);
-		if (r == 0)
-			r = receive(c, &selected, err);
-	}
-	return r;
-}
-
-static int
-connect_redis(struct client *c, const struct client_opts *opts, struct stint_err *err)
-{
-	const struct redis_url *url = opts->url;
-	const struct timeval tv = {.tv_sec = opts->timeout_ms / 1000,
-		.tv_usec = opts->timeout_ms % 1000 * 1000};
-
-	if (url->path)
-		c->redis = redisConnectUnixWithTimeout(url->path, tv);
-	else
-		c->redis = redisConnectWithTimeout(url->host, url->port, tv);
-	if (!c->redis || c->redis->err == REDIS_ERR_OOM)
-		return no_memory(err);
-	if (c->redis->err)
+	if (job->x_count > JOB_X_FIELDS_MAX)
 		return stint_err_set(
-			err, -ENOTCONN, "cannot reach %s: %s", c->where, c->redis->errstr);
-	/* As early as hiredis lets us; before 1.4 it cannot do so itself. */
-	if (fcntl(c->redis->fd, F_SETFD, FD_CLOEXEC) < 0)
-		return stint_err_set(err, -errno, "%s: %s", c->where, strerror(errno));
-	if (redisSetTimeout(c->redis, tv) != REDIS_OK)
-		return lost(c, err);
+			err, -EINVAL, "expected at most %d x- fields", JOB_X_FIELDS_MAX);
+	light.payload.n = 0; /* any is right, and parsing would copy it */
+	list_fields(&f, &light);
+	parsed = job_new("0-0", f.at, f.count);
+	if (!parsed)
+		return link_no_memory(err);
+	if (parsed->fault[0] != '\0')
+		return stint_err_set(err, -EINVAL, "%s", parsed->fault);
 	return 0;
 }
 
 int
-client_open(const struct client_opts *opts, struct client **ret, struct stint_err *err)
+client_submit(struct client *c, const struct client_job *job, char **ret_id,
+	struct stint_err *err)
 {
-	cleanup(client_freep) struct client *c = calloc(1, sizeof *c);
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	cleanup(buf_fini) struct buf command = {0};
+	const struct buf *key = link_key(c, job->queue, "jobs");
+	struct fields f;
 	int r;
 
-	if (!c)
-		return no_memory(err);
-	c->prefix = strdup(opts->prefix);
-	if (!c->prefix)
-		return no_memory(err);
-	redis_url_text(opts->url, c->where);
-	r = connect_redis(c, opts, err);
+	if (job->x_count > JOB_X_FIELDS_MAX)
+		return stint_err_set(
+			err, -EINVAL, "expected at most %d x- fields", JOB_X_FIELDS_MAX);
+	list_fields(&f, job);
+	resp_cmd(&command, 3 + f.count);
+	resp_str(&command, "XADD");
+	resp_bulk(&command, key->data, key->len);
+	resp_str(&command, "*");
+	for (size_t i = 0; i < f.count; i++)
+		resp_bulk(&command, f.at[i].p, f.at[i].n);
+	r = link_append(c, &command, err);
+	buf_fini(&command); /* payloads are large, and hiredis has its own copy now */
 	if (r == 0)
-		r = introduce(c, opts, err);
+		r = link_receive(c, &reply, err);
 	if (r < 0)
 		return r;
-	*ret = take_ptr(c);
+	if (!link_is_string(reply))
+		return stint_err_set(err, -EREMOTEIO, "%s: odd reply to XADD", c->where);
+	*ret_id = strdup(job->id ? job->id : reply->str);
+	return *ret_id ? 0 : link_no_memory(err);
+}
+
+static int
+append_string(const redisReply *reply, struct buf *ret, struct stint_err *err)
+{
+	buf_add(ret, reply->str, reply->len);
+	return ret->failed ? link_no_memory(err) : 0;
+}
+
+int
+client_result(struct client *c, const char *queue, const char *id, struct buf *ret,
+	struct stint_err *err)
+{
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const struct buf *key = link_key_named(c, queue, "result", id);
+	int r;
+
+	r = link_command(c, &reply, err, "GET %b", key->data, key->len);
+	if (r < 0)
+		return r;
+	if (!link_is_string(reply))
+		return stint_err_set(err, -ENOENT, "no result for %s (yet)", id);
+	return append_string(reply, ret, err);
+}
+
+/* Read what comes to the reply stream within @block_ms. -ENOENT: not this job's. */
+static int
+read_replies(struct client *c, struct client_wait *w, int64_t block_ms, struct buf *ret,
+	struct stint_err *err)
+{
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const struct buf *key = link_key_named(c, w->queue, "reply", w->reply_to);
+	const redisReply *entries, *entry, *entry_id, *job_id, *result;
+	char block[24];
+	int r;
+
+	snprintf(block, sizeof block, "%lld", (long long)block_ms);
+	r = link_command(c, &reply, err,
+		"XREAD COUNT " REPLY_COUNT " BLOCK %s STREAMS %b %s", block, key->data,
+		key->len, w->after);
+	if (r < 0)
+		return r;
+	/* nil when none came, else [[stream, [[entry id, [name, value, ...]], ...]]] */
+	entries = link_item(link_item(reply, 0), 1);
+	for (size_t i = 0; (entry = link_item(entries, i)); i++) {
+		entry_id = link_item(entry, 0);
+		job_id = link_member(link_item(entry, 1), "id");
+		result = link_member(link_item(entry, 1), "result");
+		if (link_is_string(entry_id))
+			snprintf(w->after, sizeof w->after, "%s", entry_id->str);
+		if (link_is_string(job_id) && strcmp(job_id->str, w->id) == 0 &&
+			link_is_string(result))
+			return append_string(result, ret, err);
+	}
+	return -ENOENT;
+}
+
+static void
+sleep_ms(int64_t ms)
+{
+	const struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	nanosleep(&ts, NULL); /* a signal only makes the next look come sooner */
+}
+
+static int64_t
+min_ms(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+int
+client_wait(
+	struct client *c, struct client_wait *w, struct buf *ret, struct stint_err *err)
+{
+	int64_t poll_ms = POLL_FIRST_MS, left_ms;
+	int r;
+
+	for (;;) {
+		r = client_result(c, w->queue, w->id, ret, err);
+		if (r != -ENOENT)
+			return r;
+		left_ms = w->at_ms - stint_now_ms();
+		if (left_ms <= 0) /* also: BLOCK 0 would be for ever */
+			return stint_err_set(
+				err, -ETIMEDOUT, "no result for %s in time", w->id);
+		if (w->reply_to) {
+			r = read_replies(c, w, min_ms(left_ms, REPLY_BLOCK_MS), ret, err);
+			if (r != -ENOENT)
+				return r;
+		} else {
+			sleep_ms(min_ms(left_ms, poll_ms));
+			poll_ms = min_ms(2 * poll_ms, POLL_LAST_MS);
+		}
+	}
+}
+
+int
+client_reply_name(char ret[CLIENT_REPLY_NAME_BYTES], struct stint_err *err)
+{
+	uint64_t random[2];
+
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return stint_err_set(
+			err, -errno, "no random numbers: %s", strerror(errno));
+	snprintf(ret, CLIENT_REPLY_NAME_BYTES, "client-%016" PRIx64 "%016" PRIx64,
+		random[0], random[1]);
 	return 0;
 }
 
-void
-client_free(struct client *c)
+int
+client_reply_end(struct client *c, const char *queue, const char *name,
+	char ret_after[ENTRY_ID_BYTES], struct stint_err *err)
 {
-	if (!c)
-		return;
-	if (c->redis)
-		redisFree(c->redis);
-	buf_fini(&c->key);
-	free(c->prefix);
-	free(c);
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const struct buf *key = link_key_named(c, queue, "reply", name);
+	const redisReply *id;
+	int r;
+
+	r = link_command(c, &reply, err, "XREVRANGE %b + - COUNT 1", key->data, key->len);
+	if (r < 0)
+		return r;
+	id = link_item(link_item(reply, 0), 0);
+	snprintf(ret_after, ENTRY_ID_BYTES, "%s", link_is_string(id) ? id->str : "0-0");
+	return 0;
 }
 
-void
-client_freep(struct client **c)
+int
+client_reply_drop(
+	struct client *c, const char *queue, const char *name, struct stint_err *err)
 {
-	client_free(*c);
-}
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const struct buf *key = link_key_named(c, queue, "reply", name);
 
-/* Fields are written first and counted on the way: the count stands before them. */
-struct fields {
-	struct buf bytes;
-	size_t count;
-};
-
-static void
-add_field(struct fields *f, const char *name, const char *value)
-{
-	if (!value)
-		return;
-	resp_str(&f->bytes, name);
-	resp_str(&f->bytes, value);
-	f->count++;
-}
-
-static void
-add_bytes(struct fields *f, const char *name, const struct bytes *value)
-{
-	resp_str(&f->bytes, name);
-	resp_bulk(&f->bytes, value->p, value->n);
-	f->count++;
-}
-
-static void
-add_x_field(struct fields *f, const struct job_x_field *x)
-{
-	char name[JOB_NAME_MAX + sizeof "x-"];
-
-	snprintf(name, sizeof name, "x-%.*s", (int)x->name.n, x->name.p);
-	add_bytes(f, name, &x->value);
-}
-
-static void
-add_job(struct fields *f, const struct client_job *job)
-{
-	add_field(f, "handler", job->handler);
-	add_field(f, "id", job->id);
-	add_field(f, "timeout", job->timeout);
-	if (job->deadline_unix_ms != 0) {
-		resp_str(&f->bytes, "deadline");
-		resp_int(&f->bytes, job->deadline_unix_ms);
-		f->count++;
-	}
-	add_field(f, "reply_to", job->reply_to);
-	add_field(f, "traceparent", job->traceparent);
-	for (size_t i = 0; i < job->x_count; i++)
-		add_x_field(f, &job->x[i]);
-	if (job->payload.n > 0)
-		add_bytes(f, "payload", &job->payload);
+	return link_command(c, &reply, err, "DEL %b", key->data, key->len);
 }

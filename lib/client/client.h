@@ -37,31 +37,40 @@ struct client;
 
 struct client_opts {
 	const struct redis_url *url; /* looked at by client_open() only */
-	const char *prefix; /* of all keys; copied */
-	const char *name; /* for CLIENT SETNAME, which may be refused; NULL: none */
+	const char *prefix;          /* of all keys; copied */
+	const char *name;   /* for CLIENT SETNAME, which may be refused; NULL: none */
 	int64_t timeout_ms; /* above 0: to connect, and for each answer */
 };
 
-int client_open(const struct client_opts *opts, struct client **ret, struct stint_err *err);
+int client_open(
+	const struct client_opts *opts, struct client **ret, struct stint_err *err);
 void client_free(struct client *c); /* takes NULL */
 void client_freep(struct client **c);
 
-/* What is NULL, 0 or empty is left out of the job; queue and handler are required. */
+/* What is NULL or empty is left out of the job; queue and handler are required. */
 struct client_job {
 	const char *queue;
 	const char *handler;
 	struct bytes payload;
-	const char *id; /* the submitter's own */
-	const char *timeout; /* a time span in words, see units.h */
-	int64_t deadline_unix_ms;
+	const char *id;       /* the submitter's own */
+	const char *timeout;  /* a time span in words, see units.h */
+	const char *deadline; /* a unix time in ms */
 	const char *reply_to;
 	const char *traceparent;
 	const struct job_x_field *x;
-	size_t x_count; /* at most JOB_X_FIELDS_MAX, or the daemon rejects the job */
+	size_t x_count; /* at most JOB_X_FIELDS_MAX */
 };
 
 /**
- * client_submit() - add a job to its queue
+ * client_job_check() - would a daemon reject this job as malformed?
+ *
+ * Asks the parser that the daemon uses. No client is needed, nothing is sent.
+ * Return: 0; -EINVAL with what is wrong; -ENOMEM.
+ */
+int client_job_check(const struct client_job *job, struct stint_err *err);
+
+/**
+ * client_submit() - add a job to its queue, unchecked but for x_count (-EINVAL)
  * @ret_id: the job's id, its own or the one that Redis gave; free() it
  */
 int client_submit(struct client *c, const struct client_job *job, char **ret_id,
@@ -94,8 +103,12 @@ struct client_wait {
  * Looks at least once, also when at_ms has passed.
  * Return: 0; -ETIMEDOUT: at_ms came first.
  */
-int client_wait(struct client *c, struct client_wait *w, struct buf *ret,
-	struct stint_err *err);
+int client_wait(
+	struct client *c, struct client_wait *w, struct buf *ret, struct stint_err *err);
+
+/* A name for a reply stream that nobody else has. 0 or -errno of getrandom(2). */
+enum { CLIENT_REPLY_NAME_BYTES = 48 };
+int client_reply_name(char ret[CLIENT_REPLY_NAME_BYTES], struct stint_err *err);
 
 /* The last entry of a reply stream as it is now, "0-0" when it is empty: where
  * client_wait() is to start if others use the stream, too. */
@@ -123,11 +136,12 @@ struct client_queue_stats {
 	int64_t waiting_count; /* in the stream, not yet given to a daemon */
 	int64_t running_count; /* given to a daemon, not yet finished */
 	int64_t dead_count;
-	int64_t consumer_count; /* daemons that have ever read from it, since it was made */
+	int64_t consumer_count; /* daemons that have ever read from it, since it was made
+				 */
 };
 
 /* A queue that nobody has used yet is all zeros. */
-int client_queue_stats(struct client *c, const char *queue, struct client_queue_stats *ret,
-	struct stint_err *err);
+int client_queue_stats(struct client *c, const char *queue,
+	struct client_queue_stats *ret, struct stint_err *err);
 
 #endif

@@ -10,35 +10,10 @@
 #include "lib/base/cleanup.h"
 #include "lib/wire/keys.h"
 
-void
-link_reply_freep(redisReply **reply)
-{
-	if (*reply)
-		freeReplyObject(*reply);
-}
-
 int
 link_no_memory(struct stint_err *err)
 {
 	return stint_err_set(err, -ENOMEM, "out of memory");
-}
-
-/* Key functions fill the one buffer; hiredis copies it when a command is made. */
-const struct buf *
-link_key_named(struct client *c, const char *queue, const char *kind, const char *name)
-{
-	buf_reset(&c->key, SIZE_MAX);
-	if (name)
-		keys_add_named(&c->key, c->prefix, queue, kind, name, strlen(name));
-	else
-		keys_add(&c->key, c->prefix, queue, kind);
-	return &c->key;
-}
-
-const struct buf *
-link_key(struct client *c, const char *queue, const char *kind)
-{
-	return link_key_named(c, queue, kind, NULL);
 }
 
 static int
@@ -56,106 +31,105 @@ lost(const struct client *c, struct stint_err *err)
 static int
 refused(const struct client *c, const char *why, struct stint_err *err)
 {
-	static const char *const access[] = {"NOAUTH", "WRONGPASS", "NOPERM"};
+	static const char *const no_access[] = {"NOAUTH", "WRONGPASS", "NOPERM"};
 
-	for (size_t i = 0; i < ARRAY_LEN(access); i++) {
-		if (strncmp(why, access[i], strlen(access[i])) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(no_access); i++) {
+		if (strncmp(why, no_access[i], strlen(no_access[i])) == 0)
 			return stint_err_set(err, -EACCES, "%s: %s", c->where, why);
 	}
 	return stint_err_set(err, -EREMOTEIO, "%s: %s", c->where, why);
 }
 
-/* The reply to what was sent, which may be an error. */
-int
-link_receive_any(struct client *c, redisReply **ret, struct stint_err *err)
+static int
+exchange(struct client *c, redisReply **ret, struct stint_err *err, const char *fmt,
+	va_list ap)
 {
 	void *reply = NULL;
 
-	if (redisGetReply(c->redis, &reply) != REDIS_OK)
+	if (c->key.failed)
+		return link_no_memory(err);
+	if (redisvAppendCommand(c->redis, fmt, ap) != REDIS_OK ||
+		redisGetReply(c->redis, &reply) != REDIS_OK)
 		return lost(c, err);
 	*ret = reply;
 	return 0;
 }
 
 int
-link_receive(struct client *c, redisReply **ret, struct stint_err *err)
-{
-	cleanup(link_reply_freep) redisReply *reply = NULL;
-	int r;
-
-	r = link_receive_any(c, &reply, err);
-	if (r < 0)
-		return r;
-	if (reply->type == REDIS_REPLY_ERROR)
-		return refused(c, reply->str, err);
-	*ret = take_ptr(reply);
-	return 0;
-}
-
-/* @fmt is hiredis': %s, and %b for bytes and their length. */
-int
-link_send(struct client *c, struct stint_err *err, const char *fmt, ...)
+link_ask(struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...)
 {
 	va_list ap;
 	int r;
 
-	if (c->key.failed)
-		return link_no_memory(err);
 	va_start(ap, fmt);
-	r = redisvAppendCommand(c->redis, fmt, ap);
+	r = exchange(c, ret, err, fmt, ap);
 	va_end(ap);
-	return r == REDIS_OK ? 0 : lost(c, err);
+	return r;
+}
+
+/* Takes @reply: passes it on, or makes an error of it. */
+static int
+accept_reply(struct client *c, redisReply *reply, redisReply **ret, struct stint_err *err)
+{
+	int r;
+
+	if (reply->type != REDIS_REPLY_ERROR) {
+		*ret = reply;
+		return 0;
+	}
+	r = refused(c, reply->str, err);
+	freeReplyObject(reply);
+	return r;
 }
 
 int
-link_send_buf(struct client *c, struct buf *b, struct stint_err *err)
+link_command(
+	struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...)
 {
-	if (b->failed)
+	redisReply *reply;
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = exchange(c, &reply, err, fmt, ap);
+	va_end(ap);
+	return r < 0 ? r : accept_reply(c, reply, ret, err);
+}
+
+int
+link_append(struct client *c, const struct buf *part, struct stint_err *err)
+{
+	if (c->key.failed || part->failed)
 		return link_no_memory(err);
-	if (redisAppendFormattedCommand(c->redis, b->data, b->len) != REDIS_OK)
+	if (redisAppendFormattedCommand(c->redis, part->data, part->len) != REDIS_OK)
 		return lost(c, err);
 	return 0;
 }
 
-bool
-link_is_string(const redisReply *reply)
+int
+link_receive(struct client *c, redisReply **ret, struct stint_err *err)
 {
-	return reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
+	void *reply = NULL;
+
+	if (redisGetReply(c->redis, &reply) != REDIS_OK)
+		return lost(c, err);
+	return accept_reply(c, reply, ret, err);
 }
 
-static bool
-is_text(const redisReply *reply, const char *text)
+const struct buf *
+link_key_named(struct client *c, const char *queue, const char *kind, const char *name)
 {
-	return link_is_string(reply) && reply->len == strlen(text) &&
-		memcmp(reply->str, text, reply->len) == 0;
+	buf_reset(&c->key, SIZE_MAX);
+	keys_add_named(&c->key, c->prefix, queue, kind, name, strlen(name));
+	return &c->key;
 }
 
-/* The n-th item of an array; NULL when it has none, or is no array. */
-const redisReply *
-link_item(const redisReply *reply, size_t n)
+const struct buf *
+link_key(struct client *c, const char *queue, const char *kind)
 {
-	if (!reply || reply->type != REDIS_REPLY_ARRAY || n >= reply->elements)
-		return NULL;
-	return reply->element[n];
-}
-
-/* The value of a name in a flat array of names and values; NULL: not there. */
-const redisReply *
-link_member(const redisReply *map, const char *name)
-{
-	const redisReply *key;
-
-	for (size_t i = 0; (key = link_item(map, i)); i += 2) {
-		if (is_text(key, name))
-			return link_item(map, i + 1);
-	}
-	return NULL;
-}
-
-int64_t
-link_integer(const redisReply *reply)
-{
-	return reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+	buf_reset(&c->key, SIZE_MAX);
+	keys_add(&c->key, c->prefix, queue, kind);
+	return &c->key;
 }
 
 /* Only the first word of a refusal is shown: servers that do not know AUTH repeat
@@ -167,15 +141,11 @@ authenticate(struct client *c, const struct redis_url *url, struct stint_err *er
 	int r;
 
 	if (url->user)
-		r = link_send(c, err, "AUTH %s %s", url->user, url->password);
+		r = link_ask(c, &reply, err, "AUTH %s %s", url->user, url->password);
 	else
-		r = link_send(c, err, "AUTH %s", url->password);
-	if (r == 0)
-		r = link_receive_any(c, &reply, err);
-	if (r < 0)
+		r = link_ask(c, &reply, err, "AUTH %s", url->password);
+	if (r < 0 || reply->type != REDIS_REPLY_ERROR)
 		return r;
-	if (reply->type != REDIS_REPLY_ERROR)
-		return 0;
 	return stint_err_set(err, -EACCES, "%s: AUTH refused: %.*s", c->where,
 		(int)strcspn(reply->str, " "), reply->str);
 }
@@ -185,21 +155,15 @@ introduce(struct client *c, const struct client_opts *opts, struct stint_err *er
 {
 	cleanup(link_reply_freep) redisReply *named = NULL;
 	cleanup(link_reply_freep) redisReply *selected = NULL;
-	const struct redis_url *url = opts->url;
 	int r = 0;
 
-	if (url->password)
-		r = authenticate(c, url, err);
-	if (r == 0 && opts->name) {
-		r = link_send(c, err, "CLIENT SETNAME %s", opts->name);
-		if (r == 0)
-			r = link_receive_any(c, &named, err);
-	}
-	if (r == 0 && url->db != 0) {
-		r = link_send(c, err, "SELECT %d", url->db);
-		if (r == 0)
-			r = link_receive(c, &selected, err);
-	}
+	if (opts->url->password)
+		r = authenticate(c, opts->url, err);
+	/* A name is a courtesy to people who read CLIENT LIST: it may be refused. */
+	if (r == 0 && opts->name)
+		r = link_ask(c, &named, err, "CLIENT SETNAME %s", opts->name);
+	if (r == 0 && opts->url->db != 0)
+		r = link_command(c, &selected, err, "SELECT %d", opts->url->db);
 	return r;
 }
 
@@ -217,11 +181,11 @@ connect_redis(struct client *c, const struct client_opts *opts, struct stint_err
 	if (!c->redis || c->redis->err == REDIS_ERR_OOM)
 		return link_no_memory(err);
 	if (c->redis->err)
-		return stint_err_set(
-			err, -ENOTCONN, "cannot reach %s: %s", c->where, c->redis->errstr);
-	/* As early as hiredis lets us; before 1.4 it cannot do so itself. */
+		return stint_err_set(err, -ENOTCONN, "cannot reach %s: %s", c->where,
+			c->redis->errstr);
+	/* As early as it can be done: before 1.4, hiredis makes its sockets without. */
 	if (fcntl(c->redis->fd, F_SETFD, FD_CLOEXEC) < 0)
-		return stint_err_set(err, -errno, "%s: %s", c->where, strerror(errno));
+		return stint_err_set(err, -EIO, "%s: %s", c->where, strerror(errno));
 	if (redisSetTimeout(c->redis, tv) != REDIS_OK)
 		return lost(c, err);
 	return 0;
@@ -266,3 +230,41 @@ client_freep(struct client **c)
 	client_free(*c);
 }
 
+void
+link_reply_freep(redisReply **reply)
+{
+	if (*reply)
+		freeReplyObject(*reply);
+}
+
+bool
+link_is_string(const redisReply *reply)
+{
+	return reply && reply->type == REDIS_REPLY_STRING;
+}
+
+const redisReply *
+link_item(const redisReply *array, size_t n)
+{
+	if (!array || array->type != REDIS_REPLY_ARRAY || n >= array->elements)
+		return NULL;
+	return array->element[n];
+}
+
+const redisReply *
+link_member(const redisReply *map, const char *name)
+{
+	const redisReply *key;
+
+	for (size_t i = 0; (key = link_item(map, i)); i += 2) {
+		if (link_is_string(key) && strcmp(key->str, name) == 0)
+			return link_item(map, i + 1);
+	}
+	return NULL;
+}
+
+int64_t
+link_integer(const redisReply *reply)
+{
+	return reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+}

@@ -1,14 +1,12 @@
 /*
  * link.h - the connection of a client: commands out, replies in, errors as ours
  *
- *	r = link_send(c, err, "GET %b", key->data, key->len);
- *	if (r == 0)
- *		r = link_receive(c, &reply, err);
+ *	r = link_command(c, &reply, err, "GET %b", key->data, key->len);
  *
- * Every command of lib/client goes this way. link_receive() turns lost connections
- * and error replies into the errors of client.h, so that what comes back belongs to
- * a command that was done. The readers of replies below take any reply, NULL too: a
- * proxy, or a server of another make, must not crash its clients.
+ * Every command of lib/client goes this way. Lost connections and error replies
+ * come back as the errors of client.h, so a reply belongs to a command that was
+ * done. The readers of replies at the end take any reply, NULL too: a proxy, or a
+ * server of another make, must not crash its clients.
  */
 #ifndef CLIENT_LINK_H
 #define CLIENT_LINK_H
@@ -20,25 +18,32 @@
 struct client {
 	redisContext *redis;
 	char *prefix;
-	struct buf key; /* of the command being made */
+	struct buf key;                   /* of the command being made */
 	char where[REDIS_URL_TEXT_BYTES]; /* for messages */
 };
 
 /* The key of a queue, in the client's one buffer: good until the next key is made,
- * as a command that is sent takes a copy. */
+ * as a command takes a copy. When there is no memory for it, the command says so. */
 const struct buf *link_key(struct client *c, const char *queue, const char *kind);
 const struct buf *link_key_named(
 	struct client *c, const char *queue, const char *kind, const char *name);
 
-/* One command, @fmt in hiredis' words: %s, and %b for bytes and their length. */
-int link_send(struct client *c, struct stint_err *err, const char *fmt, ...);
+/**
+ * link_command() - one command and its reply
+ * @ret: free it with link_reply_freep()
+ * @fmt: in hiredis' words: %s, and %b for bytes and their length
+ */
+int link_command(
+	struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...);
 
-/* One command, or a part of one, as resp.h writes it. */
-int link_send_buf(struct client *c, const struct buf *b, struct stint_err *err);
+/* The same, but an error reply is a reply like any other. */
+int link_ask(
+	struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...);
 
-/* The reply to what was sent; an error reply is an error / is a reply like others. */
+/* The same in two steps, with a command as resp.h writes it: link_append() takes it
+ * in one or several parts, link_receive() sends it and reads the reply. */
+int link_append(struct client *c, const struct buf *part, struct stint_err *err);
 int link_receive(struct client *c, redisReply **ret, struct stint_err *err);
-int link_receive_any(struct client *c, redisReply **ret, struct stint_err *err);
 
 void link_reply_freep(redisReply **reply); /* a cleanup() handler */
 

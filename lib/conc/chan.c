@@ -298,36 +298,6 @@ stint_chan_recv_fd(struct stint_chan *ch)
 
 /* ---- without waiting ---- */
 
-int
-chan_try(struct stint_chan *ch, enum stint_case_op op, void *item)
-{
-	struct chan_after after = CHAN_AFTER_INIT;
-	bool must_reset;
-	int r;
-
-	if (!ch)
-		return -EAGAIN;
-	pthread_mutex_lock(&ch->lock);
-	r = chan_do(ch, op, item, &after);
-	must_reset = op == STINT_RECV && r == -EAGAIN && ch->recv_fd >= 0;
-	chan_unlock(ch, &after);
-	if (must_reset)
-		chan_reset_fd(ch);
-	return r;
-}
-
-int
-stint_chan_try_send(struct stint_chan *ch, const void *item)
-{
-	return chan_try(ch, STINT_SEND, (void *)item);
-}
-
-int
-stint_chan_try_recv(struct stint_chan *ch, void *ret_item)
-{
-	return chan_try(ch, STINT_RECV, ret_item);
-}
-
 /* How many of @count went through, or why not one did. */
 static int
 chan_try_many(
@@ -356,6 +326,26 @@ chan_try_many(
 	if (must_reset)
 		chan_reset_fd(ch);
 	return done > 0 ? (int)done : r;
+}
+
+int
+chan_try(struct stint_chan *ch, enum stint_case_op op, void *item)
+{
+	int r = chan_try_many(ch, op, item, 1);
+
+	return r > 0 ? 0 : r;
+}
+
+int
+stint_chan_try_send(struct stint_chan *ch, const void *item)
+{
+	return chan_try(ch, STINT_SEND, (void *)item);
+}
+
+int
+stint_chan_try_recv(struct stint_chan *ch, void *ret_item)
+{
+	return chan_try(ch, STINT_RECV, ret_item);
 }
 
 int
@@ -424,15 +414,18 @@ chan_leave(struct chan_wait *wait)
 }
 
 int
-chan_answer_call(struct chan_wait *wait)
+chan_answer_call(struct chan_wait *wait, bool wants_item)
 {
 	struct chan_after after = CHAN_AFTER_INIT;
 	struct stint_chan *ch = wait->ch;
-	int r;
+	int r = -EAGAIN;
 
 	pthread_mutex_lock(&ch->lock);
 	ch->is_called = false;
-	r = chan_do(ch, STINT_RECV, wait->item, &after);
+	if (wants_item)
+		r = chan_do(ch, STINT_RECV, wait->item, &after);
+	else
+		chan_call_receiver(ch, &after);
 	chan_unlock(ch, &after);
 	return r;
 }

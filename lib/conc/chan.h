@@ -40,7 +40,8 @@ bool chan_enter(struct chan_wait *wait);
 void chan_leave(struct chan_wait *wait);
 
 /* After the waiter was woken with `won` = @wait and `result` = -EAGAIN, a call to
- * come and look: like chan_try(), and a duty, for the next one is called by it. */
-int chan_answer_call(struct chan_wait *wait);
+ * come and look: like chan_try(), or, when the item is not wanted any more, -EAGAIN.
+ * It is a duty either way, for it calls the next one. */
+int chan_answer_call(struct chan_wait *wait, bool wants_item);
 
 #endif

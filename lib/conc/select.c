@@ -110,7 +110,11 @@ select_wait(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *w
 			chan_leave(&waits[i]);
 	if (r < 0)
 		return r;
-	r = w.result == -EAGAIN ? chan_answer_call(won) : w.result;
+	r = w.result;
+	/* The context may have ended since the call, which it wins over: without this
+	 * one could see it cancelled, send, and yet have the item taken with it. */
+	if (r == -EAGAIN)
+		r = chan_answer_call(won, stint_ctx_err(ctx) == 0);
 	if (r == -EAGAIN)
 		return r;
 	cases[won - waits].result = r;

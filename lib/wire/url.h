@@ -20,7 +20,7 @@ struct redis_url {
 };
 
 /* Parse @text into @ret (zeroed by this function). -EINVAL with @err saying what is
- * expected; the password never appears in @err. */
+ * expected, or -ENOMEM; the password never appears in @err. */
 int redis_url_parse(const char *text, struct redis_url *ret, struct stint_err *err);
 
 /* "redis://localhost:6379/0", without user and password, for logs; static bound. */

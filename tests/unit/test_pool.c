@@ -75,6 +75,18 @@ probe_stop(void *arg, void *state)
 static const struct stint_pool_ops probe_ops = {probe_start, probe_run, probe_stop};
 
 static int
+probe_started(struct probe *p)
+{
+	int n = 0;
+
+	pthread_mutex_lock(&p->lock);
+	for (int i = 0; i < SLOTS; i++)
+		n += p->started[i];
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+static int
 probe_stopped(struct probe *p)
 {
 	int n;
@@ -304,7 +316,6 @@ resizing_under_load_loses_nothing_and_ends_at_the_size(void **state)
 	enum { ROUNDS = 150, EACH = 20 };
 	struct fixture *f = *state;
 	uint32_t seed = 99;
-	int started = 0;
 
 	make_pool(f, "w", 3);
 	for (int round = 0; round < ROUNDS; round++) {
@@ -314,14 +325,13 @@ resizing_under_load_loses_nothing_and_ends_at_the_size(void **state)
 	}
 	assert_int_equal(stint_pool_resize(f->pool, 5, NULL), 0);
 	wait_until(atomic_load(&f->probe.ran) == ROUNDS * EACH);
+	wait_until(probe_started(&f->probe) - probe_stopped(&f->probe) == 5);
 	atomic_store(&f->probe.is_shut, true);
 	send_items(f, 20);
 	wait_until(stint_pool_busy(f->pool) == 5);
 	atomic_store(&f->probe.is_shut, false);
 	assert_int_equal(stint_pool_stop(BACKGROUND, f->pool), 0);
-	for (int i = 0; i < SLOTS; i++)
-		started += f->probe.started[i];
-	assert_int_equal(f->probe.stopped, started);
+	assert_int_equal(f->probe.stopped, probe_started(&f->probe));
 }
 
 static void

@@ -1,0 +1,141 @@
+/*
+ * drain.c - the order of stopping, one state after the other
+ */
+#include "daemon/core/drain.h"
+
+#include <stint/clock.h>
+#include "daemon/obs/log.h"
+#include "daemon/obs/notify.h"
+
+enum {
+	/* How often the drain looks whether the blocked read has come back, ... */
+	TICK_MS = 100,
+	/* ... and how much longer than this moment it asks the service manager to wait. */
+	EXTEND_MS = 10000,
+};
+
+static bool
+has_run_out(const struct drain *d)
+{
+	return dispatch_running_count(d->dispatch) == 0 && !fetch_is_reading(d->fetch);
+}
+
+static void
+cancel(struct drain *d)
+{
+	log_warn("cancelling the jobs that still run",
+		F_INT("jobs", dispatch_running_count(d->dispatch)));
+	d->state = DRAIN_CANCELLED;
+	d->until_ms = STINT_NEVER; /* kill_grace ends every handler */
+	workers_cancel(d->workers);
+}
+
+static void
+done(struct drain *d)
+{
+	const size_t left = commit_pending_count(d->commit);
+
+	d->state = DRAIN_DONE;
+	loop_timer_stop(&d->timer);
+	if (left > 0)
+		log_error("gave up waiting for redis: jobs will run again", F_INT("jobs", left));
+	d->on_done(d->arg, left == 0);
+}
+
+static void
+on_left(void *arg)
+{
+	done(arg);
+}
+
+static void
+leave(struct drain *d)
+{
+	if (!commit_is_ready(d->commit))
+		return done(d);
+	d->state = DRAIN_LEAVING;
+	commit_leave(d->commit, on_left, d);
+}
+
+void
+drain_poke(struct drain *d)
+{
+	switch (d->state) {
+	case DRAIN_WAITING:
+	case DRAIN_CANCELLED:
+		if (!has_run_out(d))
+			return;
+		d->state = DRAIN_STORING;
+		d->until_ms = STINT_NEVER;
+		/* fall through */
+	case DRAIN_STORING:
+		if (commit_pending_count(d->commit) == 0)
+			leave(d);
+		return;
+	default:
+		return;
+	}
+}
+
+/* Results wait for a Redis that is away, but not for ever. */
+static void
+bound_storing(struct drain *d, int64_t timeout_ms)
+{
+	if (d->state == DRAIN_STORING && d->until_ms == STINT_NEVER)
+		d->until_ms = stint_at_ms(timeout_ms);
+}
+
+static void
+on_tick(void *arg)
+{
+	struct drain *d = arg;
+
+	if (fetch_is_blocked(d->fetch))
+		d->unblock(d->arg);
+	drain_poke(d);
+	bound_storing(d, d->timeout_ms);
+	if (d->state == DRAIN_WAITING && stint_now_ms() >= d->until_ms)
+		cancel(d);
+	else if (d->state == DRAIN_STORING && stint_now_ms() >= d->until_ms)
+		return done(d);
+	if (d->state == DRAIN_DONE)
+		return;
+	notify_extend_ms(EXTEND_MS);
+	loop_timer_set(&d->timer, stint_at_ms(TICK_MS));
+}
+
+void
+drain_begin(struct drain *d, int64_t timeout_ms)
+{
+	if (d->state != DRAIN_RUNNING)
+		return;
+	d->state = DRAIN_WAITING;
+	d->timeout_ms = timeout_ms;
+	d->until_ms = stint_at_ms(timeout_ms);
+	fetch_pause(d->fetch, true);
+	dispatch_drain(d->dispatch);
+	on_tick(d);
+}
+
+void
+drain_hurry(struct drain *d)
+{
+	if (d->state == DRAIN_WAITING)
+		cancel(d);
+	else if (d->state == DRAIN_STORING)
+		d->until_ms = stint_now_ms();
+	drain_poke(d);
+}
+
+void
+drain_init(struct drain *d)
+{
+	d->state = DRAIN_RUNNING;
+	loop_timer_init(&d->timer, d->loop, on_tick, d);
+}
+
+void
+drain_fini(struct drain *d)
+{
+	loop_timer_stop(&d->timer);
+}

@@ -1,0 +1,232 @@
+/*
+ * workers.c - what a worker thread does with one attempt
+ */
+#include "daemon/core/workers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stint/chan.h>
+#include <stint/clock.h>
+#include <stint/ctx.h>
+#include <stint/pool.h>
+#include "daemon/handler/handler.h"
+#include "lib/base/cleanup.h"
+
+/* More than is ever in flight, so that no one waits for room (dispatch.h). */
+enum { CHANNEL_CAPACITY = 16384 };
+
+struct workers {
+	struct stint_pool *pool;
+	struct stint_chan *jobs;
+	struct stint_chan *outcomes;
+	struct stint_ctx *ctx; /* parent of every attempt's context */
+	struct zygote *zygote;
+	const char *name;
+};
+
+/* One worker's own: made in its thread, kept between attempts. */
+struct worker {
+	struct handler_slot *handler_slot;
+	int number;
+};
+
+static int
+worker_start(void *arg, size_t slot, void **ret_state)
+{
+	struct workers *w = arg;
+	struct worker *me = calloc(1, sizeof *me);
+	int r;
+
+	if (!me)
+		return -ENOMEM;
+	me->number = (int)slot;
+	r = handler_slot_new(w->zygote, &me->handler_slot);
+	if (r < 0) {
+		free(me);
+		return r;
+	}
+	*ret_state = me;
+	return 0;
+}
+
+static void
+worker_stop(void *arg, void *state)
+{
+	struct worker *me = state;
+
+	(void)arg;
+	if (!me)
+		return;
+	handler_slot_free(me->handler_slot);
+	free(me);
+}
+
+/* The earlier of the handler's time-out, the job's own, and the job's deadline. */
+static int64_t
+budget_ms(const struct attempt *a, int64_t now_unix_ms, bool *ret_by_deadline)
+{
+	const struct job *job = a->job;
+	int64_t budget = a->handler->timeout_ms;
+
+	if (job->timeout_ms > 0 && job->timeout_ms < budget)
+		budget = job->timeout_ms;
+	*ret_by_deadline =
+		job->deadline_unix_ms != 0 && job->deadline_unix_ms - now_unix_ms < budget;
+	return *ret_by_deadline ? job->deadline_unix_ms - now_unix_ms : budget;
+}
+
+static void
+call_handler(struct workers *w, struct worker *me, struct attempt *a)
+{
+	struct outcome *out = &a->outcome;
+	const int64_t now_unix_ms = out->started_unix_ms;
+	bool by_deadline;
+	const int64_t budget = budget_ms(a, now_unix_ms, &by_deadline);
+	const struct handler_call call = {.conf = a->handler,
+		.job = a->job,
+		.queue = a->queue->name,
+		.budget_ms = budget,
+		.deadline_unix_ms = now_unix_ms + budget};
+	struct stint_ctx *ctx;
+
+	if (budget <= 0) {
+		out->started_unix_ms = 0;
+		return outcome_fail(out, JOB_EXPIRED, "its deadline passed before it started");
+	}
+	if (stint_ctx_with_timeout(w->ctx, budget, &ctx) < 0)
+		return outcome_fail(out, JOB_ERROR, "no memory for a context");
+	handler_run(ctx, me->handler_slot, &call, out);
+	stint_ctx_free(ctx);
+	if (out->status == JOB_TIMEOUT && by_deadline)
+		outcome_fail(out, JOB_CANCELLED, "its deadline passed while it ran");
+}
+
+static void
+worker_run(void *arg, void *state, void *item)
+{
+	struct workers *w = arg;
+	struct worker *me = state;
+	struct attempt *a;
+	int64_t started_us;
+	int r;
+
+	memcpy(&a, item, sizeof a);
+	started_us = stint_now_us();
+	a->outcome.started_unix_ms = stint_unix_ms();
+	atomic_store_explicit(&a->started_at_ms, started_us / 1000, memory_order_relaxed);
+	atomic_store_explicit(&a->slot, me->number, memory_order_relaxed);
+	call_handler(w, me, a);
+	a->run_us = stint_now_us() - started_us;
+	a->outcome.finished_unix_ms = stint_unix_ms();
+	if (a->outcome.status != JOB_HANDED_BACK)
+		attempt_tell(a, w->name);
+	/* cannot fail: the channel is never closed, and the background never ends */
+	r = stint_chan_send(stint_ctx_background(), w->outcomes, &a);
+	(void)r;
+}
+
+static const struct stint_pool_ops worker_ops = {
+	.start = worker_start,
+	.run = worker_run,
+	.stop = worker_stop,
+};
+
+static void
+workers_freep(struct workers **w)
+{
+	workers_free(*w);
+}
+
+int
+workers_new(size_t concurrency, struct zygote *zygote, const char *name, struct workers **ret,
+	struct stint_err *err)
+{
+	cleanup(workers_freep) struct workers *w = calloc(1, sizeof *w);
+	int r;
+
+	if (!w)
+		return stint_err_set(err, -ENOMEM, "workers: no memory");
+	w->zygote = zygote;
+	w->name = name;
+	r = stint_ctx_with_cancel(stint_ctx_background(), &w->ctx);
+	if (r == 0)
+		r = stint_chan_new(sizeof(struct attempt *), CHANNEL_CAPACITY, &w->jobs);
+	if (r == 0)
+		r = stint_chan_new(sizeof(struct attempt *), CHANNEL_CAPACITY, &w->outcomes);
+	if (r == 0)
+		r = stint_chan_recv_fd(w->outcomes);
+	if (r < 0)
+		return stint_err_wrap(err, r, "workers");
+	r = stint_pool_new("worker", concurrency, w->jobs, &worker_ops, w, &w->pool, err);
+	if (r < 0)
+		return stint_err_wrap(err, r, "workers");
+	*ret = take_ptr(w);
+	return 0;
+}
+
+void
+workers_free(struct workers *w)
+{
+	if (!w)
+		return;
+	stint_pool_free(w->pool);
+	stint_chan_free(w->jobs);
+	stint_chan_free(w->outcomes);
+	stint_ctx_free(w->ctx);
+	free(w);
+}
+
+int
+workers_resize(struct workers *w, size_t concurrency, struct stint_err *err)
+{
+	return stint_pool_resize(w->pool, concurrency, err);
+}
+
+size_t
+workers_count(const struct workers *w)
+{
+	return stint_pool_size(w->pool);
+}
+
+size_t
+workers_busy(const struct workers *w)
+{
+	return stint_pool_busy(w->pool);
+}
+
+static size_t
+count_or_none(int r)
+{
+	return r > 0 ? (size_t)r : 0;
+}
+
+size_t
+workers_push(struct workers *w, struct attempt **attempts, size_t n)
+{
+	return count_or_none(stint_chan_try_send_many(w->jobs, attempts, n));
+}
+
+size_t
+workers_take_back(struct workers *w, struct attempt **ret, size_t n)
+{
+	return count_or_none(stint_chan_try_recv_many(w->jobs, ret, n));
+}
+
+size_t
+workers_collect(struct workers *w, struct attempt **ret, size_t n)
+{
+	return count_or_none(stint_chan_try_recv_many(w->outcomes, ret, n));
+}
+
+int
+workers_fd(struct workers *w)
+{
+	return stint_chan_recv_fd(w->outcomes);
+}
+
+void
+workers_cancel(struct workers *w)
+{
+	stint_ctx_cancel_cause(w->ctx, HANDLER_CAUSE_SHUTDOWN, "the daemon is shutting down");
+}

@@ -1,0 +1,46 @@
+/*
+ * workers.h - the worker threads, and the two channels to and from them
+ *
+ *	loop ──▶ jobs channel ──▶ worker: handler_run() ──▶ outcomes channel ──▶ loop
+ *
+ * Exactly `concurrency` workers. An attempt belongs to the loop until it is pushed,
+ * and again once it is collected or taken back. All calls are the loop thread's.
+ */
+#ifndef CORE_WORKERS_H
+#define CORE_WORKERS_H
+
+#include <stddef.h>
+#include <stint/err.h>
+#include "daemon/handler/zygote.h"
+#include "daemon/queue/attempt.h"
+
+struct workers;
+
+/* @name: this daemon's, for the results; stays the caller's and outlives the workers. */
+int workers_new(size_t concurrency, struct zygote *zygote, const char *name,
+	struct workers **ret, struct stint_err *err);
+
+/* Wait for every worker, free. Attempts still in the channels must have been collected. */
+void workers_free(struct workers *w);
+
+/* More at once, fewer as they become free. */
+int workers_resize(struct workers *w, size_t concurrency, struct stint_err *err);
+size_t workers_count(const struct workers *w);
+size_t workers_busy(const struct workers *w);
+
+/* Hand over up to @n attempts; returns how many there was room for. */
+size_t workers_push(struct workers *w, struct attempt **attempts, size_t n);
+
+/* Take back up to @n that no worker has begun; returns how many. */
+size_t workers_take_back(struct workers *w, struct attempt **ret, size_t n);
+
+/* Collect up to @n finished ones; returns how many. */
+size_t workers_collect(struct workers *w, struct attempt **ret, size_t n);
+
+/* Readable while there is something to collect. */
+int workers_fd(struct workers *w);
+
+/* End the contexts of all running attempts with HANDLER_CAUSE_SHUTDOWN. */
+void workers_cancel(struct workers *w);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * cmd_result.c - stintctl result
+ */
+#include <string.h>
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/out.h"
+#include "daemon/ctl/where.h"
+#include "lib/base/cleanup.h"
+
+static int
+run(const struct ctl_opts *o, char **args, int count)
+{
+	cleanup(client_freep) struct client *c = NULL;
+	cleanup(buf_fini) struct buf result = {0};
+	struct stint_err err = {0};
+	int code;
+
+	(void)count;
+	code = ctl_check_id(args[0]);
+	if (code == 0)
+		code = where_connect(o, &c);
+	if (code != 0)
+		return code;
+	if (client_result(c, o->queue, args[0], &result, &err) < 0)
+		return ctl_fail(&err);
+	return out_result(&result, args[0], o->is_json);
+}
+
+const struct ctl_command cmd_result = {
+	.name = "result",
+	.takes = "q",
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+	.help = "Usage: stintctl result [OPTION]... ID\n"
+		"\n"
+		"Print the result of a job: its output on standard output as it is; "
+		"error and\n"
+		"standard error of a failure on standard error, then exit 1. With "
+		"--json, print\n"
+		"the result as it is stored. While there is none (the job is unknown, "
+		"queued or\n"
+		"running, or its result has expired), exit 3.\n"
+		"\n"
+		"  -q, --queue QUEUE  where the job is; default if left out\n",
+};

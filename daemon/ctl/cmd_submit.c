@@ -1,0 +1,155 @@
+/*
+ * cmd_submit.c - stintctl submit
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+#include <stint/clock.h>
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/out.h"
+#include "daemon/ctl/payload.h"
+#include "daemon/ctl/where.h"
+#include "lib/base/cleanup.h"
+#include "lib/wire/keys.h"
+
+static int
+check(const struct ctl_opts *o, const struct client_job *job)
+{
+	struct stint_err err = {0};
+
+	if (!keys_is_queue_name(job->handler, strlen(job->handler)))
+		return ctl_say(EX_USAGE,
+			"HANDLER: expected 1 to %d of A-Za-z0-9_.-, got \"%s\"",
+			JOB_NAME_MAX, job->handler);
+	if (o->wait_timeout && !o->is_waiting)
+		return ctl_say(EX_USAGE, "--wait-timeout goes with --wait");
+	return client_job_check(job, &err) < 0 ? ctl_fail(&err) : 0;
+}
+
+static int
+add(struct client *c, const struct client_job *job, char **ret_id)
+{
+	struct stint_err err = {0};
+	const int r = client_submit(c, job, ret_id, &err);
+
+	if (r == -EIO)
+		stint_err_wrap(&err, r, "the job may or may not have been added");
+	return r < 0 ? ctl_fail(&err) : 0;
+}
+
+static int
+submit(struct client *c, const struct ctl_opts *o, const struct client_job *job)
+{
+	cleanup(json_decrefp) json_t *doc = NULL;
+	cleanup(freep) char *id = NULL;
+	const int code = add(c, job, &id);
+
+	if (code != 0)
+		return code;
+	if (!o->is_json) {
+		puts(id);
+		return EXIT_OK;
+	}
+	doc = json_pack("{s:s, s:s}", "id", id, "queue", o->queue);
+	return out_json(doc);
+}
+
+static int
+wait_for(struct client *c, const struct ctl_opts *o, struct client_wait *w)
+{
+	cleanup(buf_fini) struct buf result = {0};
+	struct stint_err err = {0};
+	const int r = client_wait(c, w, &result, &err);
+
+	if (r < 0 && r != -ETIMEDOUT)
+		stint_err_wrap(&err, r, "waiting for %s, which is submitted", w->id);
+	return r < 0 ? ctl_fail(&err) : out_result(&result, w->id, o->is_json);
+}
+
+/* In a stream that was named to us, there may be other jobs' replies, and older ones
+ * of this id. */
+static int
+submit_and_wait(struct client *c, const struct ctl_opts *o, struct client_job *job,
+	int64_t wait_ms)
+{
+	cleanup(freep) char *id = NULL;
+	struct client_wait w = {.queue = o->queue, .after = "0-0"};
+	char private_name[CLIENT_REPLY_NAME_BYTES];
+	struct stint_err err = {0};
+	int code, r;
+
+	r = o->reply_to ? client_reply_end(c, o->queue, o->reply_to, w.after, &err)
+			: client_reply_name(private_name, &err);
+	w.reply_to = job->reply_to = o->reply_to ? o->reply_to : private_name;
+	code = r < 0 ? ctl_fail(&err) : add(c, job, &id);
+	if (code != 0)
+		return code;
+	w.id = id;
+	w.at_ms = stint_at_ms(wait_ms);
+	code = wait_for(c, o, &w);
+	if (!o->reply_to) /* as a courtesy: it also expires by itself */
+		client_reply_drop(c, o->queue, private_name, NULL);
+	return code;
+}
+
+static int
+run(const struct ctl_opts *o, char **args, int count)
+{
+	cleanup(client_freep) struct client *c = NULL;
+	cleanup(buf_fini) struct buf input = {0};
+	struct client_job job = {.queue = o->queue,
+		.handler = args[0],
+		.id = o->id,
+		.timeout = o->timeout,
+		.deadline = o->deadline,
+		.reply_to = o->reply_to,
+		.traceparent = o->traceparent,
+		.x = o->x,
+		.x_count = o->x_count};
+	int64_t wait_ms;
+	int code;
+
+	code = check(o, &job);
+	if (code == 0)
+		code = ctl_span("--wait-timeout", o->wait_timeout, &wait_ms);
+	if (code == 0 && count == 2)
+		code = payload_read(args[1], &input, &job.payload);
+	if (code == 0)
+		code = where_connect(o, &c);
+	if (code != 0)
+		return code;
+	return o->is_waiting ? submit_and_wait(c, o, &job, wait_ms) : submit(c, o, &job);
+}
+
+static const char help[] =
+	"Usage: stintctl submit [OPTION]... HANDLER [PAYLOAD | -]\n"
+	"\n"
+	"Add a job for HANDLER and print its id. PAYLOAD is the argument as it is; "
+	"\"-\"\n"
+	"is standard input to its end, any bytes up to 512MiB; left out, it is empty.\n"
+	"\n"
+	"  -q, --queue QUEUE    where to; default if left out\n"
+	"  --id ID              the job's own id: as long as a job of this id, or its\n"
+	"                       result, is there, others of the same id are dropped\n"
+	"  --timeout SPAN       how long an attempt may run, such as 500ms, 30s, 1h "
+	"30min;\n"
+	"                       only ever lowers the handler's own\n"
+	"  --deadline UNIX_MS   when the job must have ended\n"
+	"  --reply-to NAME      also add the result to this reply stream\n"
+	"  --traceparent T      W3C trace context\n"
+	"  -x NAME=VALUE        field x-NAME, handed to the handler; up to 24 of them\n"
+	"  --wait               wait for the result: its output goes to standard output\n"
+	"                       as it is, error and standard error of a failure to\n"
+	"                       standard error; exit 1 if the job failed\n"
+	"  --wait-timeout SPAN  wait no longer than this, then exit 75; the job goes "
+	"on\n";
+
+const struct ctl_command cmd_submit = {
+	.name = "submit",
+	.takes = "qitdrpxwW",
+	.min_args = 1,
+	.max_args = 2,
+	.help = help,
+	.run = run,
+};

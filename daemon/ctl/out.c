@@ -1,0 +1,182 @@
+/*
+ * out.c - see out.h
+ */
+#include "daemon/ctl/out.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon/ctl/ctl.h"
+#include "lib/base/cleanup.h"
+
+enum { CELL_BYTES = 128 };
+
+int
+out_json(const json_t *doc)
+{
+	if (json_dumpf(doc, stdout, JSON_COMPACT) < 0 && !ferror(stdout))
+		return ctl_say(EX_OSERR, "out of memory");
+	putchar('\n');
+	return EXIT_OK;
+}
+
+static const char *
+cell(const json_t *row, const char *column, char out[CELL_BYTES])
+{
+	const json_t *value = json_object_get(row, column);
+
+	if (json_is_integer(value))
+		snprintf(out, CELL_BYTES, "%" JSON_INTEGER_FORMAT,
+			json_integer_value(value));
+	else
+		snprintf(out, CELL_BYTES, "%s", json_string_value(value));
+	return out;
+}
+
+static int
+column_width(const json_t *rows, const char *column)
+{
+	size_t width = strlen(column), i;
+	char text[CELL_BYTES];
+	const json_t *row;
+
+	json_array_foreach(rows, i, row)
+	{
+		const size_t n = strlen(cell(row, column, text));
+
+		width = n > width ? n : width;
+	}
+	return (int)width;
+}
+
+/* The first column, a name, stands left, the numbers after it stand right. */
+static void
+put_cell(const char *text, size_t column, int width)
+{
+	if (column == 0)
+		printf("%-*s", width, text);
+	else
+		printf("  %*s", width, text);
+}
+
+void
+out_table(const json_t *rows, const char *const *columns, size_t count)
+{
+	int widths[count];
+	char text[CELL_BYTES];
+	const json_t *row;
+	size_t i, c;
+
+	for (c = 0; c < count; c++) {
+		widths[c] = column_width(rows, columns[c]);
+		put_cell(columns[c], c, widths[c]);
+	}
+	putchar('\n');
+	json_array_foreach(rows, i, row)
+	{
+		for (c = 0; c < count; c++)
+			put_cell(cell(row, columns[c], text), c, widths[c]);
+		putchar('\n');
+	}
+}
+
+static int
+base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* False when @s is not base64; the bytes before the fault are written. */
+static bool
+put_base64(const char *s, size_t n)
+{
+	unsigned bits = 0, held = 0;
+
+	while (n > 0 && s[n - 1] == '=')
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		const int value = base64_value(s[i]);
+
+		if (value < 0)
+			return false;
+		bits = bits << 6 | (unsigned)value;
+		held += 6;
+		if (held >= 8) {
+			held -= 8;
+			putchar((int)(bits >> held & 0xff));
+		}
+	}
+	return true;
+}
+
+/* Output is a string, or base64 when it is not UTF-8; it may be left out. */
+static bool
+put_output(const json_t *result)
+{
+	const json_t *plain = json_object_get(result, "output");
+	const json_t *coded = json_object_get(result, "output_base64");
+
+	if (json_is_string(coded))
+		return put_base64(json_string_value(coded), json_string_length(coded));
+	fwrite(json_string_value(plain), 1, json_string_length(plain), stdout);
+	return true;
+}
+
+static void
+put_failure(const json_t *result, const char *id, const char *status)
+{
+	const char *error = json_string_value(json_object_get(result, "error"));
+	const json_t *tail = json_object_get(result, "stderr");
+	const size_t n = json_string_length(tail);
+
+	ctl_say(EXIT_JOB_FAILED, "%s: %s%s%s", id, status, error ? ": " : "",
+		error ? error : "");
+	fwrite(json_string_value(tail), 1, n, stderr);
+	if (n > 0 && json_string_value(tail)[n - 1] != '\n')
+		putc('\n', stderr);
+}
+
+int
+out_result(const struct buf *text, const char *id, bool is_json)
+{
+	/* Output may hold any byte, NUL too. */
+	cleanup(json_decrefp) json_t *result =
+		json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL);
+	const char *status = json_string_value(json_object_get(result, "status"));
+	const bool is_ok = status && strcmp(status, "ok") == 0;
+
+	if (!status)
+		return ctl_say(EX_UNAVAILABLE,
+			"what is stored as the result of %s is none: expected a JSON "
+			"object "
+			"with \"status\"",
+			id);
+	if (is_json) {
+		fwrite(text->data, 1, text->len, stdout);
+		putchar('\n');
+	} else if (!put_output(result)) {
+		return ctl_say(EX_UNAVAILABLE, "%s: output_base64 is not base64", id);
+	} else if (!is_ok) {
+		put_failure(result, id, status);
+	}
+	return is_ok ? EXIT_OK : EXIT_JOB_FAILED;
+}
+
+int
+out_finish(int code)
+{
+	const bool had_error = ferror(stdout);
+
+	errno = 0; /* of an error that happened earlier, the reason is no longer known */
+	if (fclose(stdout) == 0 && !had_error)
+		return code;
+	return ctl_say(EX_IOERR, "cannot write to standard output%s%s", errno ? ": " : "",
+		errno ? strerror(errno) : "");
+}

@@ -1,0 +1,650 @@
+/*
+ * daemon.c - makes every part in order, wires them to each other, frees in reverse
+ *
+ * The parts know nothing of each other but what their headers say; here stands who
+ * tells whom. One thing drives it all: whenever something has changed (a reply, an
+ * outcome, a signal, a timer), everyone is poked and starts what may start now.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <stint/clock.h>
+#include "daemon/core/commit.h"
+#include "daemon/core/dispatch.h"
+#include "daemon/core/drain.h"
+#include "daemon/core/loop.h"
+#include "daemon/core/workers.h"
+#include "daemon/obs/log.h"
+#include "daemon/obs/notify.h"
+#include "daemon/queue/fetch.h"
+#include "daemon/redis/conn.h"
+#include "lib/base/cleanup.h"
+
+enum {
+	CONNECT_TIMEOUT_MS = 5000,
+	UNBLOCK_TIMEOUT_MS = 5000,
+	STATUS_EVERY_MS = 1000,
+	NAME_BYTES = 96,
+};
+
+/* The two connections differ in what they tell of their ups and downs. */
+struct link {
+	struct daemon *daemon;
+	struct redis_conn *conn;
+	bool is_up;
+};
+
+struct daemon {
+	const struct daemon_opts *opts;
+	struct config *config;
+	char name[NAME_BYTES]; /* host-pid: in results */
+	char consumer[NAME_BYTES + 24]; /* the same and a random part: one run of it */
+
+	struct loop loop;
+	struct queue_list queues;
+	struct link reader;
+	struct link writer;
+	struct fetch *fetch;
+	struct commit *commit;
+	struct workers *workers;
+	struct dispatch *dispatch;
+	struct drain drain;
+
+	int zygote_pidfd;
+	struct loop_watch zygote_watch;
+	struct loop_timer start_timer;
+	struct loop_timer fetch_timer;
+	struct loop_timer commit_timer;
+	struct loop_timer status_timer;
+
+	bool is_ready;
+	bool is_quiet;
+	bool is_closing; /* parts are being freed: poke no one */
+	char redis_fault[STINT_ERR_MSG_BYTES]; /* why Redis is away, as last told; "": it is not */
+	int exit_code;
+};
+
+/* ---- who tells whom ---- */
+
+static void
+poke(struct daemon *d)
+{
+	if (d->is_closing)
+		return;
+	commit_poke(d->commit);
+	fetch_poke(d->fetch);
+	drain_poke(&d->drain);
+	loop_timer_set_earlier(&d->status_timer, stint_at_ms(STATUS_EVERY_MS));
+}
+
+static void
+on_change(void *arg)
+{
+	poke(arg);
+}
+
+static void
+set_status(struct daemon *d, void (*tell)(const char *status))
+{
+	const struct dispatch_counts counts = dispatch_counts(d->dispatch);
+	char text[256];
+
+	snprintf(text, sizeof text,
+		"%s%zu/%zu busy, %zu queue%s, %" PRIu64 " done, %" PRIu64 " failed",
+		d->redis_fault[0] ? "redis away, "
+		: d->is_quiet     ? "quiet, "
+				  : "",
+		workers_busy(d->workers), workers_count(d->workers), d->config->queue_count,
+		d->config->queue_count == 1 ? "" : "s", counts.done, counts.failed);
+	tell(text);
+}
+
+static void
+on_status_due(void *arg)
+{
+	set_status(arg, notify_status);
+}
+
+static void
+on_done(void *arg, struct attempt *a, enum finish_answer answer, int flags)
+{
+	struct daemon *d = arg;
+
+	dispatch_done(d->dispatch, a, answer, flags);
+}
+
+static void
+commit_wake_at(void *arg, int64_t at_ms)
+{
+	struct daemon *d = arg;
+
+	loop_timer_set_earlier(&d->commit_timer, at_ms);
+}
+
+static const struct commit_ops commit_ops = {
+	.on_done = on_done,
+	.on_settled = on_change,
+	.wake_at = commit_wake_at,
+};
+
+static size_t
+fetch_credit(void *arg)
+{
+	struct daemon *d = arg;
+
+	return dispatch_credit(d->dispatch);
+}
+
+static bool
+fetch_is_known(void *arg, const struct queue *q, const char *entry_id)
+{
+	struct daemon *d = arg;
+
+	return dispatch_is_known(d->dispatch, q, entry_id);
+}
+
+static void
+fetch_on_job(void *arg, struct queue *q, struct job *job)
+{
+	struct daemon *d = arg;
+
+	dispatch_add(d->dispatch, q, job);
+}
+
+static void
+fetch_on_read(void *arg)
+{
+	struct daemon *d = arg;
+
+	dispatch_flush(d->dispatch);
+}
+
+static void
+fetch_wake_at(void *arg, int64_t at_ms)
+{
+	struct daemon *d = arg;
+
+	loop_timer_set_earlier(&d->fetch_timer, at_ms);
+}
+
+static void
+ready_if_all_is(struct daemon *d)
+{
+	if (d->is_ready || !d->reader.is_up || !commit_is_ready(d->commit))
+		return;
+	d->is_ready = true;
+	loop_timer_stop(&d->start_timer);
+	log_info("ready", F_STR("name", d->name), F_INT("workers", d->config->concurrency),
+		F_INT("queues", d->config->queue_count));
+	set_status(d, notify_ready);
+}
+
+static void
+fetch_on_ready(void *arg)
+{
+	ready_if_all_is(arg);
+}
+
+static const struct fetch_ops fetch_ops = {
+	.credit = fetch_credit,
+	.is_known = fetch_is_known,
+	.on_job = fetch_on_job,
+	.on_read = fetch_on_read,
+	.on_ready = fetch_on_ready,
+	.wake_at = fetch_wake_at,
+};
+
+/* ---- Redis comes and goes ---- */
+
+static void
+on_link_up(void *arg)
+{
+	struct link *link = arg;
+	struct daemon *d = link->daemon;
+
+	link->is_up = true;
+	if (link == &d->reader)
+		fetch_on_up(d->fetch);
+	else
+		commit_on_up(d->commit);
+	if (d->reader.is_up && d->writer.is_up && d->redis_fault[0]) {
+		log_info("redis is back");
+		d->redis_fault[0] = '\0';
+	}
+	poke(d);
+}
+
+static void
+on_link_down(void *arg, const struct stint_err *why, int64_t retry_ms)
+{
+	struct link *link = arg;
+	struct daemon *d = link->daemon;
+	char url[REDIS_URL_TEXT_BYTES];
+
+	(void)retry_ms;
+	link->is_up = false;
+	if (link == &d->reader)
+		fetch_on_down(d->fetch);
+	else
+		commit_on_down(d->commit);
+	/* one line for each change of state, not one for each try */
+	if (!d->redis_fault[0])
+		log_warn("redis is away, trying again",
+			F_STR("redis", redis_url_text(&d->config->redis, url)),
+			F_STR("why", why->msg));
+	snprintf(d->redis_fault, sizeof d->redis_fault, "%s", why->msg);
+	poke(d);
+}
+
+static const struct redis_conn_ops link_ops = {.on_up = on_link_up, .on_down = on_link_down};
+
+static void
+on_unblocked(void *arg, int status, const struct redis_reply *replies, size_t count)
+{
+	/* Whether it was blocked, or may be unblocked at all (ACL), does not matter: the
+	 * read ends by itself soon. */
+	(void)arg;
+	(void)status;
+	(void)replies;
+	(void)count;
+}
+
+/* End the read that blocks, in a way that loses no entry: closing could. */
+static void
+unblock(void *arg)
+{
+	struct daemon *d = arg;
+	const int64_t id = redis_conn_client_id(d->reader.conn);
+	struct redis_batch b;
+
+	if (!fetch_is_blocked(d->fetch) || id == 0 || !redis_conn_is_up(d->writer.conn))
+		return;
+	redis_batch_begin(d->writer.conn, &b);
+	redis_cmd(&b, 3);
+	redis_str(&b, "CLIENT");
+	redis_str(&b, "UNBLOCK");
+	redis_int(&b, id);
+	redis_batch_send(&b, UNBLOCK_TIMEOUT_MS, on_unblocked, NULL);
+}
+
+static void
+on_start_timeout(void *arg)
+{
+	struct daemon *d = arg;
+	char url[REDIS_URL_TEXT_BYTES];
+
+	log_error("redis was not ready within start_timeout, giving up",
+		F_STR("redis", redis_url_text(&d->config->redis, url)),
+		F_STR("why", d->redis_fault));
+	d->exit_code = EXIT_UNAVAILABLE;
+	loop_stop(&d->loop);
+}
+
+/* ---- stopping ---- */
+
+static void
+on_drained(void *arg, bool all_stored)
+{
+	struct daemon *d = arg;
+
+	if (!all_stored && d->exit_code == 0)
+		d->exit_code = EXIT_UNAVAILABLE;
+	loop_stop(&d->loop);
+}
+
+static void
+stop(struct daemon *d, const char *why)
+{
+	if (d->drain.state != DRAIN_RUNNING) {
+		log_info("stopping faster", F_STR("why", why));
+		return drain_hurry(&d->drain);
+	}
+	log_info("stopping", F_STR("why", why),
+		F_INT("running", dispatch_running_count(d->dispatch)));
+	set_status(d, notify_stopping);
+	if (!d->is_ready)
+		return loop_stop(&d->loop); /* nothing was fetched yet */
+	drain_begin(&d->drain, d->config->shutdown_timeout_ms);
+}
+
+static void
+on_zygote_gone(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_watch_stop(&d->zygote_watch);
+	log_error("the process that starts commands has died; stopping, start me again");
+	d->exit_code = EXIT_SOFTWARE;
+	if (d->drain.state == DRAIN_RUNNING)
+		stop(d, "zygote died");
+}
+
+/* ---- configuration ---- */
+
+int
+daemon_load(const struct daemon_opts *opts, struct config **ret, struct buf *faults)
+{
+	struct config *config;
+	struct redis_url url;
+	int r;
+
+	r = config_load(opts->config_path, opts->config_text, &config, faults);
+	if (r < 0)
+		return r;
+	if (opts->redis_url) {
+		r = redis_url_parse(opts->redis_url, &url, NULL);
+		if (r < 0) {
+			config_unref(config);
+			return r;
+		}
+		redis_url_fini(&config->redis);
+		config->redis = url;
+	}
+	*ret = config;
+	return 0;
+}
+
+/* The largest payload that any handler takes; longer strings need not be kept. */
+static size_t
+string_limit(const struct config *config)
+{
+	int64_t limit = config->default_payload_limit_bytes;
+	const struct handler_conf *h;
+
+	for (h = config->handlers; h; h = h->hh.next)
+		limit = h->payload_limit_bytes > limit ? h->payload_limit_bytes : limit;
+	return (size_t)limit;
+}
+
+static int
+apply_queues(struct daemon *d)
+{
+	struct queue *queues[FETCH_QUEUES_MAX];
+	const struct config *c = d->config;
+
+	for (size_t i = 0; i < c->queue_count; i++) {
+		queues[i] = queue_get(&d->queues, c->prefix, c->queues[i].name);
+		if (!queues[i])
+			return -ENOMEM;
+		queues[i]->weight = c->queues[i].weight;
+	}
+	fetch_set_queues(d->fetch, queues, c->queue_count, c->is_weighted);
+	return 0;
+}
+
+static void
+log_lines(struct buf *lines)
+{
+	char *rest = NULL;
+
+	for (char *s = strtok_r(lines->data, "\n", &rest); s; s = strtok_r(NULL, "\n", &rest))
+		log_error("configuration fault", F_STR("fault", s));
+}
+
+static void
+apply(struct daemon *d, struct config *config)
+{
+	cleanup(buf_fini) struct buf names = {0};
+	struct stint_err err = {0};
+	char *prefix = config->prefix;
+
+	config_needs_restart(d->config, config, &names);
+	if (names.len > 0)
+		log_warn("these keys take effect only after a restart",
+			F_STR("keys", buf_cstr(&names)));
+	/* what needs a restart stays as it is, in the new snapshot, too */
+	config->prefix = d->config->prefix;
+	d->config->prefix = prefix;
+	const struct redis_url url = config->redis;
+	config->redis = d->config->redis;
+	d->config->redis = url;
+	config_unref(d->config);
+	d->config = config;
+	log_setup(config->log_level, config->log_format);
+	dispatch_set_config(d->dispatch, config);
+	redis_conn_set_string_limit(d->reader.conn, string_limit(config));
+	if (apply_queues(d) < 0)
+		log_error("no memory for the queues, reading the old ones");
+	if (workers_resize(d->workers, (size_t)config->concurrency, &err) < 0)
+		log_error("cannot have that many workers", F_STR("why", err.msg));
+	unblock(d); /* so that the next read sees the new queues */
+}
+
+static void
+reload(struct daemon *d)
+{
+	cleanup(buf_fini) struct buf faults = {0};
+	struct config *config;
+
+	if (d->drain.state != DRAIN_RUNNING)
+		return;
+	notify_reloading();
+	if (daemon_load(d->opts, &config, &faults) < 0) {
+		buf_cstr(&faults);
+		log_lines(&faults);
+		log_error("configuration not reloaded, the old one stays");
+	} else {
+		apply(d, config);
+		log_info("configuration reloaded", F_INT("workers", config->concurrency),
+			F_INT("queues", config->queue_count));
+	}
+	if (d->is_ready)
+		set_status(d, notify_ready);
+	poke(d);
+}
+
+/* ---- signals ---- */
+
+void
+daemon_signals(sigset_t *ret)
+{
+	const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1};
+
+	sigemptyset(ret);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		sigaddset(ret, signals[i]);
+}
+
+static void
+set_quiet(struct daemon *d, bool is_quiet)
+{
+	if (d->drain.state != DRAIN_RUNNING || d->is_quiet == is_quiet)
+		return;
+	d->is_quiet = is_quiet;
+	log_info(is_quiet ? "quiet: fetching stops, jobs go on" : "fetching again");
+	fetch_pause(d->fetch, is_quiet);
+	if (is_quiet)
+		unblock(d);
+	poke(d);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct daemon *d = arg;
+
+	switch (signo) {
+	case SIGTERM:
+	case SIGINT:
+		return stop(d, signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	case SIGHUP:
+		return reload(d);
+	case SIGTSTP:
+		return set_quiet(d, true);
+	case SIGCONT:
+		return set_quiet(d, false);
+	case SIGUSR1:
+		return dispatch_log_state(d->dispatch);
+	default:
+		return;
+	}
+}
+
+/* ---- life ---- */
+
+static void
+make_names(struct daemon *d)
+{
+	char host[64] = "localhost";
+	uint64_t random = (uint64_t)stint_now_us();
+
+	gethostname(host, sizeof host);
+	host[sizeof host - 1] = '\0';
+	/* the clock is unique enough where there are no random bytes */
+	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+		log_debug("no random bytes");
+	snprintf(d->name, sizeof d->name, "%s-%d", host, (int)getpid());
+	snprintf(d->consumer, sizeof d->consumer, "%s-%08" PRIx64, d->name, random >> 32);
+}
+
+static int
+link_open(struct daemon *d, struct link *link, const char *role)
+{
+	char name[NAME_BYTES + 16];
+	uint64_t seed = (uint64_t)stint_now_us() ^ (uintptr_t)link;
+	const struct redis_conn_opts opts = {.base = d->loop.base,
+		.url = &d->config->redis,
+		.name = name,
+		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+		.string_limit_bytes = string_limit(d->config),
+		.seed = seed,
+		.ops = &link_ops,
+		.arg = link};
+
+	snprintf(name, sizeof name, "stint:%s:%s", d->name, role);
+	link->daemon = d;
+	return redis_conn_new(&opts, &link->conn);
+}
+
+static int
+watch_zygote(struct daemon *d)
+{
+	d->zygote_pidfd = (int)syscall(SYS_pidfd_open, zygote_pid(d->opts->zygote), 0);
+	if (d->zygote_pidfd < 0)
+		return -errno;
+	return loop_watch_start(
+		&d->zygote_watch, &d->loop, d->zygote_pidfd, on_zygote_gone, d);
+}
+
+static int
+make_parts(struct daemon *d, struct stint_err *err)
+{
+	struct dispatch_opts dispatch_opts = {
+		.loop = &d->loop, .name = d->name, .on_change = on_change, .arg = d};
+	sigset_t signals;
+	int r;
+
+	daemon_signals(&signals);
+	r = loop_init(&d->loop, &signals, on_signal, d, err);
+	if (r == 0)
+		r = workers_new((size_t)d->config->concurrency, d->opts->zygote, d->name,
+			&d->workers, err);
+	if (r == 0)
+		r = watch_zygote(d);
+	if (r == 0)
+		r = link_open(d, &d->reader, "reader");
+	if (r == 0)
+		r = link_open(d, &d->writer, "writer");
+	if (r == 0)
+		r = fetch_new(d->reader.conn, d->consumer, &d->queues,
+			(uint64_t)stint_now_us(), &fetch_ops, d, &d->fetch);
+	if (r == 0)
+		r = commit_new(d->writer.conn, d->consumer, &d->queues, &commit_ops, d,
+			&d->commit);
+	dispatch_opts.workers = d->workers;
+	dispatch_opts.commit = d->commit;
+	if (r == 0)
+		r = dispatch_new(&dispatch_opts, d->config, &d->dispatch);
+	if (r == 0)
+		r = apply_queues(d);
+	return r < 0 ? stint_err_wrap(err, r, "cannot start") : 0;
+}
+
+static void
+on_fetch_due(void *arg)
+{
+	struct daemon *d = arg;
+
+	fetch_poke(d->fetch);
+}
+
+static void
+on_commit_due(void *arg)
+{
+	struct daemon *d = arg;
+
+	commit_poke(d->commit);
+}
+
+static void
+start(struct daemon *d)
+{
+	d->drain = (struct drain){.loop = &d->loop,
+		.fetch = d->fetch,
+		.dispatch = d->dispatch,
+		.workers = d->workers,
+		.commit = d->commit,
+		.unblock = unblock,
+		.on_done = on_drained,
+		.arg = d};
+	drain_init(&d->drain);
+	loop_timer_init(&d->start_timer, &d->loop, on_start_timeout, d);
+	loop_timer_init(&d->fetch_timer, &d->loop, on_fetch_due, d);
+	loop_timer_init(&d->commit_timer, &d->loop, on_commit_due, d);
+	loop_timer_init(&d->status_timer, &d->loop, on_status_due, d);
+	loop_timer_set(&d->start_timer, stint_at_ms(d->config->start_timeout_ms));
+	redis_conn_start(d->reader.conn);
+	redis_conn_start(d->writer.conn);
+}
+
+static void
+free_parts(struct daemon *d)
+{
+	d->is_closing = true;
+	if (d->drain.loop)
+		drain_fini(&d->drain);
+	if (d->dispatch)
+		loop_watch_stop(&d->zygote_watch);
+	close_fd(&d->zygote_pidfd);
+	/* what the workers still have must end before its memory does */
+	if (d->workers)
+		workers_cancel(d->workers);
+	workers_free(d->workers);
+	redis_conn_free(d->reader.conn);
+	redis_conn_free(d->writer.conn);
+	fetch_free(d->fetch);
+	commit_free(d->commit);
+	dispatch_free(d->dispatch);
+	loop_fini(&d->loop);
+	queue_list_fini(&d->queues);
+	config_unref(d->config);
+}
+
+int
+daemon_run(const struct daemon_opts *opts, struct config *config)
+{
+	struct daemon d = {.opts = opts,
+		.config = config_ref(config),
+		.zygote_pidfd = -1,
+		.loop = {.signal_fd = -1}};
+	struct stint_err err = {0};
+
+	log_setup(config->log_level, config->log_format);
+	make_names(&d);
+	if (make_parts(&d, &err) < 0) {
+		log_error("start failed", F_STR("why", err.msg));
+		d.exit_code = EXIT_SOFTWARE;
+	} else {
+		start(&d);
+		if (loop_run(&d.loop) < 0)
+			d.exit_code = EXIT_SOFTWARE;
+		log_info("stopped", F_INT("done", dispatch_counts(d.dispatch).done),
+			F_INT("handed_back", dispatch_counts(d.dispatch).handed_back));
+	}
+	free_parts(&d);
+	return d.exit_code;
+}

@@ -1,0 +1,162 @@
+/*
+ * main.c - stintd: arguments, configuration, and the daemon
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include "daemon/daemon.h"
+#include "daemon/dev.h"
+#include "lib/base/cleanup.h"
+
+#define DEFAULT_CONFIG "/etc/stint/stint.yaml"
+
+static const char usage[] =
+	"usage: stintd [--config FILE] [--check | --dev]\n"
+	"\n"
+	"Reads jobs from Redis Streams, runs them in a pool of workers and writes their\n"
+	"results back. Stays in the foreground; SIGTERM stops it gracefully.\n"
+	"\n"
+	"  -c, --config FILE  the configuration (default " DEFAULT_CONFIG ")\n"
+	"      --check        check the configuration, say what is wrong with it, and exit\n"
+	"      --dev          try it out: with a private redis-server, and, without\n"
+	"                     --config, a few handlers that are built in\n"
+	"  -h, --help         this text\n"
+	"  -V, --version      the version\n"
+	"\n"
+	"exit status: 0 done, 64 wrong usage, 69 Redis not reachable, 70 internal failure,\n"
+	"78 faulty configuration\n";
+
+struct args {
+	const char *config;
+	bool is_check;
+	bool is_dev;
+	int exit_code; /* -1: go on */
+};
+
+static void
+parse_args(int argc, char **argv, struct args *args)
+{
+	enum { OPT_CHECK = 256, OPT_DEV };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, OPT_CHECK},
+		{"dev", no_argument, NULL, OPT_DEV},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	int c;
+
+	*args = (struct args){.exit_code = -1};
+	while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			args->config = optarg;
+			break;
+		case OPT_CHECK:
+			args->is_check = true;
+			break;
+		case OPT_DEV:
+			args->is_dev = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			args->exit_code = 0;
+			return;
+		case 'V':
+			puts("stintd " STINT_VERSION);
+			args->exit_code = 0;
+			return;
+		default:
+			fputs("stintd: see stintd --help\n", stderr);
+			args->exit_code = EXIT_USAGE;
+			return;
+		}
+	if (optind < argc) {
+		fprintf(stderr, "stintd: unexpected argument \"%s\", see stintd --help\n",
+			argv[optind]);
+		args->exit_code = EXIT_USAGE;
+	}
+}
+
+static int
+load(const struct daemon_opts *opts, struct config **ret)
+{
+	cleanup(buf_fini) struct buf faults = {0};
+	const int r = daemon_load(opts, ret, &faults);
+
+	if (r == 0)
+		return 0;
+	if (faults.len > 0)
+		fputs(buf_cstr(&faults), stderr);
+	else
+		fprintf(stderr, "stintd: %s: %s\n", opts->config_path, strerror(-r));
+	return EXIT_CONFIG;
+}
+
+/* Each running command needs a handful of descriptors. */
+static void
+raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int
+run(struct daemon_opts *opts, struct config *config)
+{
+	struct stint_err err = {0};
+	int code;
+
+	if (zygote_start(&opts->zygote, &err) < 0) {
+		fprintf(stderr, "stintd: %s\n", err.msg);
+		return EXIT_SOFTWARE;
+	}
+	raise_file_limit();
+	code = daemon_run(opts, config);
+	zygote_stop(opts->zygote);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct daemon_opts opts = {0};
+	struct config *config = NULL;
+	struct stint_err err = {0};
+	struct dev *dev = NULL;
+	struct args args;
+	sigset_t signals;
+	int code;
+
+	parse_args(argc, argv, &args);
+	if (args.exit_code >= 0)
+		return args.exit_code;
+	daemon_signals(&signals);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	opts.config_path = args.config ? args.config : args.is_dev ? NULL : DEFAULT_CONFIG;
+	opts.config_text = opts.config_path ? NULL : dev_config;
+	code = load(&opts, &config);
+	if (code == 0 && args.is_check) {
+		printf("%s: no faults\n", opts.config_path ? opts.config_path : "built in");
+	} else if (code == 0 && args.is_dev && dev_start(&dev, &err) < 0) {
+		fprintf(stderr, "stintd: --dev: %s\n", err.msg);
+		code = EXIT_UNAVAILABLE;
+	} else if (code == 0) {
+		opts.redis_url = dev ? dev_redis_url(dev) : NULL;
+		config_unref(config);
+		config = NULL;
+		code = load(&opts, &config);
+		code = code == 0 ? run(&opts, config) : code;
+	}
+	dev_stop(dev);
+	config_unref(config);
+	return code;
+}
