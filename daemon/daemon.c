@@ -61,6 +61,7 @@ struct daemon {
 	struct loop_timer commit_timer;
 	struct loop_timer status_timer;
 
+	bool has_groups; /* the reader has asked for them: jobs can come */
 	bool is_ready;
 	bool is_quiet;
 	bool is_closing; /* parts are being freed: poke no one */
@@ -70,11 +71,27 @@ struct daemon {
 
 /* ---- who tells whom ---- */
 
+static void set_status(struct daemon *d, void (*tell)(const char *status));
+
+/* READY once jobs can be read and results be stored; the workers are there before. */
+static void
+note_ready(struct daemon *d)
+{
+	if (d->is_ready || !d->has_groups || !commit_is_ready(d->commit))
+		return;
+	d->is_ready = true;
+	loop_timer_stop(&d->start_timer);
+	log_info("ready", F_STR("name", d->name), F_INT("workers", d->config->concurrency),
+		F_INT("queues", d->config->queue_count));
+	set_status(d, notify_ready);
+}
+
 static void
 poke(struct daemon *d)
 {
 	if (d->is_closing)
 		return;
+	note_ready(d);
 	commit_poke(d->commit);
 	fetch_poke(d->fetch);
 	drain_poke(&d->drain);
@@ -172,21 +189,12 @@ fetch_wake_at(void *arg, int64_t at_ms)
 }
 
 static void
-ready_if_all_is(struct daemon *d)
-{
-	if (d->is_ready || !d->reader.is_up || !commit_is_ready(d->commit))
-		return;
-	d->is_ready = true;
-	loop_timer_stop(&d->start_timer);
-	log_info("ready", F_STR("name", d->name), F_INT("workers", d->config->concurrency),
-		F_INT("queues", d->config->queue_count));
-	set_status(d, notify_ready);
-}
-
-static void
 fetch_on_ready(void *arg)
 {
-	ready_if_all_is(arg);
+	struct daemon *d = arg;
+
+	d->has_groups = true;
+	poke(d);
 }
 
 static const struct fetch_ops fetch_ops = {

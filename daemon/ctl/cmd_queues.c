@@ -26,9 +26,7 @@ add_configured(const char *path, struct client_names *queues)
 		return r;
 	if (r < 0) {
 		ctl_say(EX_CONFIG,
-			"%s: its queues cannot be read from here; only those with jobs "
-			"are listed",
-			path);
+			"%s: its queues cannot be read from here and are left out", path);
 		return 0;
 	}
 	for (size_t i = 0; r == 0 && i < conf->queue_count; i++)
@@ -91,17 +89,18 @@ run(const struct ctl_opts *o, char **args, int count)
 	return EXIT_OK;
 }
 
+static const char help[] =
+	"Usage: stintctl queues [OPTION]...\n"
+	"\n"
+	"List the queues of the configuration, if one is used, and those that have had\n"
+	"jobs: how many jobs wait, run and are dead letters, and how many consumers\n"
+	"(daemons) have read from the queue.\n";
+
 const struct ctl_command cmd_queues = {
 	.name = "queues",
 	.takes = "",
 	.min_args = 0,
 	.max_args = 0,
+	.help = help,
 	.run = run,
-	.help = "Usage: stintctl queues [OPTION]...\n"
-		"\n"
-		"List the queues of the configuration, if one is used, and those that "
-		"have had\n"
-		"jobs: how many wait, run, are dead letters, and how many consumers "
-		"(daemons)\n"
-		"have read from each.\n",
 };

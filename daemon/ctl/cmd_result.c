@@ -26,21 +26,21 @@ run(const struct ctl_opts *o, char **args, int count)
 	return out_result(&result, args[0], o->is_json);
 }
 
+static const char help[] =
+	"Usage: stintctl result [OPTION]... ID\n"
+	"\n"
+	"Print the result of a job: its output as it is; of a failure also error and\n"
+	"standard error, on standard error, then exit 1. Exit 3 if there is no result:\n"
+	"the job is unknown, queued or running, or its result has expired.\n"
+	"With --json, print the result as it is stored.\n"
+	"\n"
+	"  -q, --queue QUEUE  where the job is; default if left out\n";
+
 const struct ctl_command cmd_result = {
 	.name = "result",
 	.takes = "q",
 	.min_args = 1,
 	.max_args = 1,
+	.help = help,
 	.run = run,
-	.help = "Usage: stintctl result [OPTION]... ID\n"
-		"\n"
-		"Print the result of a job: its output on standard output as it is; "
-		"error and\n"
-		"standard error of a failure on standard error, then exit 1. With "
-		"--json, print\n"
-		"the result as it is stored. While there is none (the job is unknown, "
-		"queued or\n"
-		"running, or its result has expired), exit 3.\n"
-		"\n"
-		"  -q, --queue QUEUE  where the job is; default if left out\n",
 };

@@ -47,12 +47,12 @@ submit(struct client *c, const struct ctl_opts *o, const struct client_job *job)
 
 	if (code != 0)
 		return code;
-	if (!o->is_json) {
-		puts(id);
-		return EXIT_OK;
+	if (o->is_json) {
+		doc = json_pack("{s:s, s:s}", "id", id, "queue", o->queue);
+		return out_json(doc);
 	}
-	doc = json_pack("{s:s, s:s}", "id", id, "queue", o->queue);
-	return out_json(doc);
+	puts(id);
+	return EXIT_OK;
 }
 
 static int
@@ -67,8 +67,8 @@ wait_for(struct client *c, const struct ctl_opts *o, struct client_wait *w)
 	return r < 0 ? ctl_fail(&err) : out_result(&result, w->id, o->is_json);
 }
 
-/* In a stream that was named to us, there may be other jobs' replies, and older ones
- * of this id. */
+/* A stream that was named to us may hold other jobs' replies, and older ones of this id.
+ */
 static int
 submit_and_wait(struct client *c, const struct ctl_opts *o, struct client_job *job,
 	int64_t wait_ms)
@@ -108,9 +108,8 @@ run(const struct ctl_opts *o, char **args, int count)
 		.x = o->x,
 		.x_count = o->x_count};
 	int64_t wait_ms;
-	int code;
+	int code = check(o, &job);
 
-	code = check(o, &job);
 	if (code == 0)
 		code = ctl_span("--wait-timeout", o->wait_timeout, &wait_ms);
 	if (code == 0 && count == 2)
@@ -125,25 +124,21 @@ run(const struct ctl_opts *o, char **args, int count)
 static const char help[] =
 	"Usage: stintctl submit [OPTION]... HANDLER [PAYLOAD | -]\n"
 	"\n"
-	"Add a job for HANDLER and print its id. PAYLOAD is the argument as it is; "
-	"\"-\"\n"
-	"is standard input to its end, any bytes up to 512MiB; left out, it is empty.\n"
+	"Add a job for HANDLER and print its id. PAYLOAD is the argument as it is; left\n"
+	"out, it is empty; - is standard input to its end, any bytes up to 512MiB.\n"
 	"\n"
 	"  -q, --queue QUEUE    where to; default if left out\n"
 	"  --id ID              the job's own id: as long as a job of this id, or its\n"
 	"                       result, is there, others of the same id are dropped\n"
-	"  --timeout SPAN       how long an attempt may run, such as 500ms, 30s, 1h "
-	"30min;\n"
+	"  --timeout SPAN       how long an attempt may run (500ms, 30s, 1h 30min);\n"
 	"                       only ever lowers the handler's own\n"
 	"  --deadline UNIX_MS   when the job must have ended\n"
 	"  --reply-to NAME      also add the result to this reply stream\n"
 	"  --traceparent T      W3C trace context\n"
 	"  -x NAME=VALUE        field x-NAME, handed to the handler; up to 24 of them\n"
-	"  --wait               wait for the result: its output goes to standard output\n"
-	"                       as it is, error and standard error of a failure to\n"
-	"                       standard error; exit 1 if the job failed\n"
-	"  --wait-timeout SPAN  wait no longer than this, then exit 75; the job goes "
-	"on\n";
+	"  --wait               wait for the result and print it: output as it is; of a\n"
+	"                       failure also error and standard error, then exit 1\n"
+	"  --wait-timeout SPAN  wait no longer, then exit 75; the job goes on\n";
 
 const struct ctl_command cmd_submit = {
 	.name = "submit",

@@ -32,17 +32,19 @@ run(const struct ctl_opts *o, char **args, int count)
 	return out_result(&result, args[0], o->is_json);
 }
 
+static const char help[] =
+	"Usage: stintctl wait [OPTION]... ID\n"
+	"\n"
+	"Wait until a job has a result, then print it as \"stintctl result\" does.\n"
+	"\n"
+	"  -q, --queue QUEUE  where the job is; default if left out\n"
+	"  --timeout SPAN     wait no longer than this, then exit 75\n";
+
 const struct ctl_command cmd_wait = {
 	.name = "wait",
 	.takes = "qt",
 	.min_args = 1,
 	.max_args = 1,
+	.help = help,
 	.run = run,
-	.help = "Usage: stintctl wait [OPTION]... ID\n"
-		"\n"
-		"Wait until a job has a result, then print it as \"stintctl result\" "
-		"does.\n"
-		"\n"
-		"  -q, --queue QUEUE  where the job is; default if left out\n"
-		"  --timeout SPAN     wait no longer than this, then exit 75\n",
 };

@@ -69,9 +69,9 @@ static const char help_common[] =
 	"  -h, --help     print this\n"
 	"  -V, --version  print the version\n"
 	"\n"
-	"Exit codes: 0 done, 1 the job failed, 3 no result, 64 usage, 69 Redis cannot "
-	"be\n"
-	"reached or refused, 71 out of memory, 74 input or output failed, 75 time-out,\n"
+	"Exit codes: 0 done, 1 the job failed, 3 no result, 64 usage, 69 Redis: not\n"
+	"reached or it refused, 71 out of memory, 74 input or output failed, 75 "
+	"time-out,\n"
 	"78 configuration.\n";
 
 int
@@ -87,36 +87,29 @@ ctl_say(int code, const char *fmt, ...)
 	return code;
 }
 
+/* What an error of the client means for the process, and what people can do. */
+static const struct {
+	int error;
+	int exit_code;
+	const char *advice;
+} failures[] = {
+	{-ENOTCONN, EX_UNAVAILABLE, "; start it, or say where it is with --redis URL"},
+	{-EACCES, EX_UNAVAILABLE, "; check user, password and what the user may do"},
+	{-ENOENT, EXIT_NO_RESULT, ": unknown, queued or running, or it has expired"},
+	{-ETIMEDOUT, EX_TEMPFAIL, "; \"stintctl wait\" waits on"},
+	{-EINVAL, EX_USAGE, ""},
+	{-ENOMEM, EX_OSERR, ""},
+};
+
 int
 ctl_fail(const struct stint_err *err)
 {
-	switch (err->code) {
-	case -ENOTCONN:
-		return ctl_say(EX_UNAVAILABLE,
-			"%s; start it, or say where it is with --redis URL", err->msg);
-	case -EACCES:
-		return ctl_say(EX_UNAVAILABLE,
-			"%s; check user and password in the URL or the configuration, "
-			"and what "
-			"that user may do",
-			err->msg);
-	case -ENOENT:
-		return ctl_say(EXIT_NO_RESULT,
-			"%s: the job is unknown, queued or running, or its result has "
-			"expired",
-			err->msg);
-	case -ETIMEDOUT:
-		return ctl_say(EX_TEMPFAIL,
-			"%s: the job may still be queued or running; wait again with "
-			"\"stintctl wait\"",
-			err->msg);
-	case -ENOMEM:
-		return ctl_say(EX_OSERR, "%s", err->msg);
-	case -EINVAL:
-		return ctl_say(EX_USAGE, "%s", err->msg);
-	default:
-		return ctl_say(EX_UNAVAILABLE, "%s", err->msg);
+	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
+		if (failures[i].error == err->code)
+			return ctl_say(failures[i].exit_code, "%s%s", err->msg,
+				failures[i].advice);
 	}
+	return ctl_say(EX_UNAVAILABLE, "%s", err->msg);
 }
 
 int

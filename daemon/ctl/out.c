@@ -12,12 +12,25 @@
 
 enum { CELL_BYTES = 128 };
 
+/* Why the first large write failed; small ones fail in out_finish(). */
+static int write_errno;
+
+static void
+put(const char *p, size_t n)
+{
+	if (n > 0 && fwrite(p, 1, n, stdout) != n && write_errno == 0)
+		write_errno = errno;
+}
+
 int
 out_json(const json_t *doc)
 {
-	if (json_dumpf(doc, stdout, JSON_COMPACT) < 0 && !ferror(stdout))
+	cleanup(freep) char *text = json_dumps(doc, JSON_COMPACT);
+
+	if (!text)
 		return ctl_say(EX_OSERR, "out of memory");
-	putchar('\n');
+	put(text, strlen(text));
+	put("\n", 1);
 	return EXIT_OK;
 }
 
@@ -93,9 +106,9 @@ base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* False when @s is not base64; the bytes before the fault are written. */
+/* False when @s is not base64. */
 static bool
-put_base64(const char *s, size_t n)
+decode_base64(const char *s, size_t n, struct buf *ret)
 {
 	unsigned bits = 0, held = 0;
 
@@ -110,26 +123,31 @@ put_base64(const char *s, size_t n)
 		held += 6;
 		if (held >= 8) {
 			held -= 8;
-			putchar((int)(bits >> held & 0xff));
+			buf_char(ret, (char)(bits >> held & 0xff));
 		}
 	}
 	return true;
 }
 
 /* Output is a string, or base64 when it is not UTF-8; it may be left out. */
-static bool
-put_output(const json_t *result)
+static int
+put_output(const json_t *result, const char *id)
 {
 	const json_t *plain = json_object_get(result, "output");
 	const json_t *coded = json_object_get(result, "output_base64");
+	cleanup(buf_fini) struct buf decoded = {0};
 
-	if (json_is_string(coded))
-		return put_base64(json_string_value(coded), json_string_length(coded));
-	fwrite(json_string_value(plain), 1, json_string_length(plain), stdout);
-	return true;
+	put(json_string_value(plain), json_string_length(plain));
+	if (!decode_base64(json_string_value(coded), json_string_length(coded), &decoded))
+		return ctl_say(EX_UNAVAILABLE, "%s: output_base64 is not base64", id);
+	if (decoded.failed)
+		return ctl_say(EX_OSERR, "out of memory");
+	put(decoded.data, decoded.len);
+	return 0;
 }
 
-static void
+/* The error, and on lines of its own the tail of standard error. */
+static int
 put_failure(const json_t *result, const char *id, const char *status)
 {
 	const char *error = json_string_value(json_object_get(result, "error"));
@@ -138,9 +156,12 @@ put_failure(const json_t *result, const char *id, const char *status)
 
 	ctl_say(EXIT_JOB_FAILED, "%s: %s%s%s", id, status, error ? ": " : "",
 		error ? error : "");
-	fwrite(json_string_value(tail), 1, n, stderr);
-	if (n > 0 && json_string_value(tail)[n - 1] != '\n')
-		putc('\n', stderr);
+	if (n > 0) {
+		fwrite(json_string_value(tail), 1, n, stderr);
+		if (json_string_value(tail)[n - 1] != '\n')
+			putc('\n', stderr);
+	}
+	return EXIT_JOB_FAILED;
 }
 
 int
@@ -151,6 +172,7 @@ out_result(const struct buf *text, const char *id, bool is_json)
 		json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL);
 	const char *status = json_string_value(json_object_get(result, "status"));
 	const bool is_ok = status && strcmp(status, "ok") == 0;
+	int code;
 
 	if (!status)
 		return ctl_say(EX_UNAVAILABLE,
@@ -159,14 +181,14 @@ out_result(const struct buf *text, const char *id, bool is_json)
 			"with \"status\"",
 			id);
 	if (is_json) {
-		fwrite(text->data, 1, text->len, stdout);
-		putchar('\n');
-	} else if (!put_output(result)) {
-		return ctl_say(EX_UNAVAILABLE, "%s: output_base64 is not base64", id);
-	} else if (!is_ok) {
-		put_failure(result, id, status);
+		put(text->data, text->len);
+		put("\n", 1);
+		return is_ok ? EXIT_OK : EXIT_JOB_FAILED;
 	}
-	return is_ok ? EXIT_OK : EXIT_JOB_FAILED;
+	code = put_output(result, id);
+	if (code != 0)
+		return code;
+	return is_ok ? EXIT_OK : put_failure(result, id, status);
 }
 
 int
@@ -174,7 +196,7 @@ out_finish(int code)
 {
 	const bool had_error = ferror(stdout);
 
-	errno = 0; /* of an error that happened earlier, the reason is no longer known */
+	errno = write_errno;
 	if (fclose(stdout) == 0 && !had_error)
 		return code;
 	return ctl_say(EX_IOERR, "cannot write to standard output%s%s", errno ? ": " : "",

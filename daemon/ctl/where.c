@@ -63,9 +63,7 @@ read_config(const struct ctl_opts *o, struct config_redis *conf)
 		return ctl_say(EX_OSERR, "out of memory");
 	say_faults(&faults);
 	return ctl_say(EX_CONFIG,
-		"%s cannot be used; name another with --config, or do without by --redis "
-		"and "
-		"--prefix",
+		"%s cannot be used; do without by telling both --redis and --prefix",
 		path);
 }
 

@@ -57,6 +57,7 @@ static _Atomic uint64_t dropped;
 
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t dropped_told; /* under output: how many of them a line has told of */
+static bool is_torn; /* under output: the last line got through in part only */
 
 /* Is standard error the journal's? systemd.exec(5): JOURNAL_STREAM names its device
  * and inode, and must be compared: whoever redirects us leaves the variable set. */
@@ -344,13 +345,18 @@ static bool
 send_line(const struct line *line)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	ssize_t n;
 
-	return poll(&p, 1, 0) == 1 && p.revents == POLLOUT &&
-	       write(STDERR_FILENO, line->data, line->len) == (ssize_t)line->len;
+	if (poll(&p, 1, 0) != 1 || p.revents != POLLOUT)
+		return false;
+	n = write(STDERR_FILENO, line->data, line->len);
+	if (n > 0)
+		is_torn = (size_t)n < line->len;
+	return n == (ssize_t)line->len;
 }
 
 /* Say what is missing, before the line that gets through. A line of which a full disk
- * took only a part is ended by this one, too. */
+ * took only a part is ended first. */
 static bool
 tell_dropped(void)
 {
@@ -359,6 +365,8 @@ tell_dropped(void)
 
 	if (missing == 0)
 		return true;
+	if (is_torn && !send_line(&(struct line){.len = 1, .data = "\n"}))
+		return false;
 	build(&line, LOG_LEVEL_WARNING, "log lines were dropped",
 		&F_INT("count", missing), 1);
 	if (!send_line(&line))

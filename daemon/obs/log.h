@@ -16,10 +16,6 @@
  * bytes that cannot be shown; in the quotes \n, \r, \t, \", \\ and \xNN stand for
  * such. Values over 1 KiB are cut with "..."; where a line comes near 4 KiB, the
  * remaining fields are missing and a last one, cut=1, says so.
- *
- * In text, a value that is empty or holds blanks, quotes, '=', control characters or
- * bytes that are not UTF-8 is quoted, the latter two as \n, \r, \t, \xNN; in JSON such
- * bytes are U+FFFD. A line has at most 4 KiB: a long value is cut and ends in "...".
  */
 #ifndef OBS_LOG_H
 #define OBS_LOG_H

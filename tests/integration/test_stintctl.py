@@ -108,14 +108,16 @@ class Daemon(threading.Thread):
         entry, self.fields = got[0][1][0]
         job_id = self.fields.get(b"id", entry).decode()
         result = result_of(job_id, **self.members)
+        step = self.db.pipeline(transaction=True)  # as a daemon does: all in one step
         if self.is_stored:
-            self.db.set(key(f"result:{job_id}", self.queue), result)
+            step.set(key(f"result:{job_id}", self.queue), result)
         reply_to = self.fields.get(b"reply_to")
         if reply_to:
-            self.db.xadd(key("reply:" + reply_to.decode(), self.queue),
-                         {"id": job_id, "result": result})
-        self.db.xack(stream, "stint", entry)
-        self.db.xdel(stream, entry)
+            step.xadd(key("reply:" + reply_to.decode(), self.queue),
+                      {"id": job_id, "result": result})
+        step.xack(stream, "stint", entry)
+        step.xdel(stream, entry)
+        step.execute()
 
 
 # submit
@@ -308,7 +310,7 @@ def test_result_as_json_is_byte_for_byte_what_is_stored(ctl, db):
 def test_result_without_one_exits_3(ctl, db):
     done = ctl("result", "1732153200000-0")
     assert (done.returncode, done.stdout) == (3, b"")
-    assert "no result for 1732153200000-0 (yet): " in line(done)
+    assert "no result for 1732153200000-0 (yet): unknown, queued or running" in line(done)
 
 
 @pytest.mark.parametrize("stored", ["", "{", "[]", "null", '{"status":1}', "\xff"])

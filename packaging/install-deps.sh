@@ -1,0 +1,51 @@
+#!/bin/sh
+# Installs the Debian packages that a purpose needs and that are missing; nothing else.
+#   install-deps.sh build|run|check|lint|bench ...
+# As root, or through sudo. Does nothing, and needs no rights, when all is there.
+set -eu
+
+build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev libjansson-dev uthash-dev'
+# a Debian with Valkey in place of Redis brings its own server and tools
+run='redis-server redis-tools'
+check="$build $run libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-redis procps"
+lint="$build clang-format clang-tidy libcmocka-dev"
+bench="$build $run python3 python3-redis"
+
+wanted=
+for purpose in "$@"; do
+    case $purpose in
+    build) wanted="$wanted $build" ;;
+    run) wanted="$wanted $run" ;;
+    check) wanted="$wanted $check" ;;
+    lint) wanted="$wanted $lint" ;;
+    bench) wanted="$wanted $bench" ;;
+    *) echo "install-deps.sh: unknown purpose $purpose" >&2; exit 64 ;;
+    esac
+done
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+    case $state in
+    ii*) ;;
+    *) case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+sudo=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || {
+        echo "missing packages:$missing; as root: apt-get install$missing" >&2
+        exit 1
+    }
+    sudo='sudo'
+fi
+echo "installing:$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+install="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends"
+# the lists of a fresh machine may be empty or old
+$install $missing >/dev/null 2>&1 || {
+    $sudo apt-get update -qq
+    $install $missing >/dev/null
+}

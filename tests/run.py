@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""Builds and runs all tests, and closes with the line "N passed, N failed".
+
+    run.py                  everything, as `make check` does
+    run.py --only unit      stages whose name begins with this (see STAGES)
+    run.py -k PATTERN       passed on to pytest
+
+Stages run one after the other: the plain build first (it tells most, soonest), then the
+sanitizers. What fails prints its whole output; the rest says how much passed.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+JOBS = str(os.cpu_count() or 1)
+# One unit test program may take this long, also under a sanitizer on a busy machine.
+UNIT_TIMEOUT_S = 300
+
+SAN_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
+    "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1",
+}
+# The programs in which threads meet: what TSan is for.
+THREADED = r"ctx|chan|select|wg|pool|conc|clock|log|exec|keeper|zygote|resolve"
+
+
+class Count:
+    passed = 0
+    failed = 0
+
+
+def build(san):
+    command = ["make", "-s", "-j", JOBS, "tests"]
+    if san:
+        command.append("SAN=" + san)
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        print(f"build failed: {' '.join(command)}")
+        Count.failed += 1
+        return None
+    return ROOT / ("build/san-" + san.replace(",", "-") if san else "build")
+
+
+def unit(san, only=""):
+    folder = build(san)
+    if not folder:
+        return
+    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
+        if not re.search(only, source.stem):
+            continue
+        unit_program(folder / "tests" / source.stem)
+
+
+def unit_program(program):
+    try:
+        done = subprocess.run([program], cwd=ROOT, env={**os.environ, **SAN_ENV},
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=UNIT_TIMEOUT_S)
+        output, code = done.stdout.decode(errors="replace"), done.returncode
+    except subprocess.TimeoutExpired as hung:
+        output, code = (hung.output or b"").decode(errors="replace"), "timeout"
+    passed = len(re.findall(r"^\[       OK \]", output, re.M))
+    failed = len(re.findall(r"^\[  FAILED  \] \S+$", output, re.M))
+    # cmocka names each failed test twice; a crash or a sanitizer's report names none
+    failed = max(1, failed // 2) if code != 0 else 0
+    Count.passed += passed
+    Count.failed += failed
+    if code != 0 or passed == 0:
+        print(output)
+        print(f"{program.name}: exit {code}")
+        Count.failed += passed == 0 and code == 0
+    else:
+        print(f"{program.name}: {passed} passed")
+
+
+def integration(san, only=""):
+    folder = build(san)
+    if not folder:
+        return
+    report = folder / "pytest.xml"
+    report.unlink(missing_ok=True)
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", JOBS,
+               f"--junitxml={report}", "tests/integration"]
+    if only:
+        command += ["-k", only]
+    env = {**os.environ, **SAN_ENV, "STINT_BUILD": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
+           "STINT_SAN": san}
+    code = subprocess.run(command, cwd=ROOT, env=env).returncode
+    if not report.exists():
+        Count.failed += 1
+        return
+    for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+        failed = int(suite.get("failures")) + int(suite.get("errors"))
+        Count.failed += failed
+        Count.passed += int(suite.get("tests")) - failed
+        if code != 0 and failed == 0:
+            Count.failed += 1
+
+
+STAGES = {
+    "unit": lambda a: unit(""),
+    "integration": lambda a: integration("", a.k),
+    "unit-asan": lambda a: unit("address,undefined"),
+    "integration-asan": lambda a: integration("address,undefined", a.k),
+    "unit-tsan": lambda a: unit("thread", THREADED),
+    "integration-tsan": lambda a: integration("thread", a.k or "main_job or shutdown"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="", help=", ".join(STAGES))
+    parser.add_argument("-k", default="", help="passed on to pytest")
+    args = parser.parse_args()
+    for name, stage in STAGES.items():
+        if not name.startswith(args.only):
+            continue
+        print(f"==> {name}", flush=True)
+        began = time.monotonic()
+        stage(args)
+        print(f"    {name}: {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{Count.passed} passed, {Count.failed} failed")
+    return 1 if Count.failed or not Count.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
