@@ -41,7 +41,7 @@ struct link {
 struct daemon {
 	const struct daemon_opts *opts;
 	struct config *config;
-	char name[NAME_BYTES]; /* host-pid: in results */
+	char name[NAME_BYTES];          /* host-pid: in results */
 	char consumer[NAME_BYTES + 24]; /* the same and a random part: one run of it */
 
 	struct loop loop;
@@ -64,8 +64,9 @@ struct daemon {
 	bool has_groups; /* the reader has asked for them: jobs can come */
 	bool is_ready;
 	bool is_quiet;
-	bool is_closing; /* parts are being freed: poke no one */
-	char redis_fault[STINT_ERR_MSG_BYTES]; /* why Redis is away, as last told; "": it is not */
+	bool is_closing;                       /* parts are being freed: poke no one */
+	char redis_fault[STINT_ERR_MSG_BYTES]; /* why Redis is away, as last told; "": it
+						  is not */
 	int exit_code;
 };
 
@@ -81,7 +82,8 @@ note_ready(struct daemon *d)
 		return;
 	d->is_ready = true;
 	loop_timer_stop(&d->start_timer);
-	log_info("ready", F_STR("name", d->name), F_INT("workers", d->config->concurrency),
+	log_info("ready", F_STR("name", d->name),
+		F_INT("workers", d->config->concurrency),
 		F_INT("queues", d->config->queue_count));
 	set_status(d, notify_ready);
 }
@@ -115,8 +117,9 @@ set_status(struct daemon *d, void (*tell)(const char *status))
 		d->redis_fault[0] ? "redis away, "
 		: d->is_quiet     ? "quiet, "
 				  : "",
-		workers_busy(d->workers), workers_count(d->workers), d->config->queue_count,
-		d->config->queue_count == 1 ? "" : "s", counts.done, counts.failed);
+		workers_busy(d->workers), workers_count(d->workers),
+		d->config->queue_count, d->config->queue_count == 1 ? "" : "s",
+		counts.done, counts.failed);
 	tell(text);
 }
 
@@ -248,7 +251,8 @@ on_link_down(void *arg, const struct stint_err *why, int64_t retry_ms)
 	poke(d);
 }
 
-static const struct redis_conn_ops link_ops = {.on_up = on_link_up, .on_down = on_link_down};
+static const struct redis_conn_ops link_ops = {
+	.on_up = on_link_up, .on_down = on_link_down};
 
 static void
 on_unblocked(void *arg, int status, const struct redis_reply *replies, size_t count)
@@ -389,7 +393,8 @@ log_lines(struct buf *lines)
 {
 	char *rest = NULL;
 
-	for (char *s = strtok_r(lines->data, "\n", &rest); s; s = strtok_r(NULL, "\n", &rest))
+	for (char *s = strtok_r(lines->data, "\n", &rest); s;
+		s = strtok_r(NULL, "\n", &rest))
 		log_error("configuration fault", F_STR("fault", s));
 }
 

@@ -13,7 +13,7 @@
 enum {
 	EXIT_USAGE = 64,
 	EXIT_UNAVAILABLE = 69, /* Redis could not be reached, or not be told everything */
-	EXIT_SOFTWARE = 70, /* a part of the daemon died: start a clean one */
+	EXIT_SOFTWARE = 70,    /* a part of the daemon died: start a clean one */
 	EXIT_CONFIG = 78,
 };
 

@@ -49,8 +49,8 @@ exec_redis(const struct dev *dev, pid_t parent)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(redis_servers); i++)
 		execlp(redis_servers[i], redis_servers[i], "--port", "0", "--unixsocket",
-			dev->socket, "--dir", dev->folder, "--save", "", "--appendonly", "no",
-			"--logfile", "redis.log", (char *)NULL);
+			dev->socket, "--dir", dev->folder, "--save", "", "--appendonly",
+			"no", "--logfile", "redis.log", (char *)NULL);
 	_exit(EXIT_EXEC_FAILED);
 }
 
@@ -107,8 +107,10 @@ dev_start(struct dev **ret, struct stint_err *err)
 	r = wait_for_socket(dev, err);
 	if (r < 0)
 		return r;
-	printf("A private Redis listens on %s until I stop (Ctrl-C). In another terminal:\n"
-	       "  redis-cli -s %s XADD 'stint:{default}:jobs' '*' handler echo payload hello\n"
+	printf("A private Redis listens on %s until I stop (Ctrl-C). In another "
+	       "terminal:\n"
+	       "  redis-cli -s %s XADD 'stint:{default}:jobs' '*' handler echo payload "
+	       "hello\n"
 	       "  stintctl --redis %s submit --wait sha256 'hello'\n",
 		dev->socket, dev->socket, dev->url);
 	fflush(stdout);

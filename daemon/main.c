@@ -19,13 +19,15 @@ static const char usage[] =
 	"results back. Stays in the foreground; SIGTERM stops it gracefully.\n"
 	"\n"
 	"  -c, --config FILE  the configuration (default " DEFAULT_CONFIG ")\n"
-	"      --check        check the configuration, say what is wrong with it, and exit\n"
+	"      --check        check the configuration, say what is wrong with it, and "
+	"exit\n"
 	"      --dev          try it out: with a private redis-server, and, without\n"
 	"                     --config, a few handlers that are built in\n"
 	"  -h, --help         this text\n"
 	"  -V, --version      the version\n"
 	"\n"
-	"exit status: 0 done, 64 wrong usage, 69 Redis not reachable, 70 internal failure,\n"
+	"exit status: 0 done, 64 wrong usage, 69 Redis not reachable, 70 internal "
+	"failure,\n"
 	"78 faulty configuration\n";
 
 struct args {
@@ -141,11 +143,14 @@ main(int argc, char **argv)
 	daemon_signals(&signals);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	opts.config_path = args.config ? args.config : args.is_dev ? NULL : DEFAULT_CONFIG;
+	opts.config_path = args.config   ? args.config
+			   : args.is_dev ? NULL
+					 : DEFAULT_CONFIG;
 	opts.config_text = opts.config_path ? NULL : dev_config;
 	code = load(&opts, &config);
 	if (code == 0 && args.is_check) {
-		printf("%s: no faults\n", opts.config_path ? opts.config_path : "built in");
+		printf("%s: no faults\n",
+			opts.config_path ? opts.config_path : "built in");
 	} else if (code == 0 && args.is_dev && dev_start(&dev, &err) < 0) {
 		fprintf(stderr, "stintd: --dev: %s\n", err.msg);
 		code = EXIT_UNAVAILABLE;

@@ -21,9 +21,9 @@ enum result_store { STORE_ALL, STORE_FAILURES, STORE_NONE };
 
 struct handler_conf {
 	char *name;
-	char **argv; /* NULL-terminated */
+	char **argv;        /* NULL-terminated */
 	char **environment; /* "NAME=value", NULL-terminated; never NULL */
-	char *directory; /* NULL: the daemon's own */
+	char *directory;    /* NULL: the daemon's own */
 	int64_t timeout_ms;
 	int64_t kill_grace_ms;
 	int64_t output_limit_bytes;
@@ -40,19 +40,19 @@ struct queue_conf {
 
 struct config {
 	_Atomic int refs;
-	char *path; /* the file; NULL: built in */
+	char *path;             /* the file; NULL: built in */
 	struct redis_url redis; /* its password may come from password_file */
-	char *password_file; /* as written; NULL: none */
+	char *password_file;    /* as written; NULL: none */
 	char *prefix;
-	int concurrency; /* `auto` is already resolved */
+	int concurrency;  /* `auto` is already resolved */
 	bool is_weighted; /* queues: a map with weights; else strict priority by order */
 	struct queue_conf *queues;
 	size_t queue_count;
-	struct handler_conf *handlers; /* hash */
-	int64_t default_result_ttl_ms; /* results.ttl: for jobs of no known handler */
+	struct handler_conf *handlers;   /* hash */
+	int64_t default_result_ttl_ms;   /* results.ttl: for jobs of no known handler */
 	enum result_store default_store; /* results.store, likewise */
 	int64_t default_payload_limit_bytes; /* defaults.payload_limit, likewise */
-	int64_t unknown_handler_ms; /* 0: reject at once */
+	int64_t unknown_handler_ms;          /* 0: reject at once */
 	int64_t shutdown_timeout_ms;
 	int64_t start_timeout_ms;
 	enum log_level log_level;
@@ -68,12 +68,14 @@ struct config {
  * Return: 0 and a snapshot with one reference; -EINVAL and at least one fault;
  * -ENOMEM. Blocks: on the file system. Thread: the loop's.
  */
-int config_load(const char *path, const char *text, struct config **ret, struct buf *faults);
+int config_load(
+	const char *path, const char *text, struct config **ret, struct buf *faults);
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* takes NULL; frees with the last reference */
 
-const struct handler_conf *config_handler(const struct config *c, const char *name, size_t n);
+const struct handler_conf *config_handler(
+	const struct config *c, const char *name, size_t n);
 
 /**
  * config_needs_restart() - the keys that differ but cannot change in a running daemon
@@ -81,7 +83,8 @@ const struct handler_conf *config_handler(const struct config *c, const char *na
  * Appends their names, comma-separated ("redis.url, prefix"); nothing: a reload
  * takes everything.
  */
-void config_needs_restart(const struct config *now, const struct config *wanted, struct buf *names);
+void config_needs_restart(
+	const struct config *now, const struct config *wanted, struct buf *names);
 
 /* Where Redis is, for programs that are not the daemon. */
 struct config_redis {

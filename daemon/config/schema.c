@@ -195,6 +195,7 @@ schema_nearest(const char *section, const char *name)
 			nearest = known;
 		}
 	}
-	/* With more than a third of the letters wrong it is another word. */
-	return best <= (n + 2) / 3 ? nearest : NULL;
+	/* With more than a third of the letters wrong it is another word: "retries" is no
+	 * "redis". Short names may have one wrong all the same. */
+	return best <= (n < 3 ? 1 : n / 3) ? nearest : NULL;
 }

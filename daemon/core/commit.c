@@ -9,7 +9,8 @@
 #include "daemon/obs/log.h"
 
 enum {
-	IN_FLIGHT_MAX = 2, /* one being executed, one waiting for it; more gains nothing */
+	IN_FLIGHT_MAX =
+		2, /* one being executed, one waiting for it; more gains nothing */
 	SECOND_BATCH_MIN = 64, /* how many must have gathered for the second */
 	BATCH_BYTES_MAX = 1 << 20,
 
@@ -20,8 +21,9 @@ enum {
 	COMMIT_TIMEOUT_MS = 10000, /* a Redis that waits for its disk may be this slow */
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 5000,
-	/* When a MULTI was refused for lack of memory, batches go through the script (whose
-	 * first write frees memory) for this long before the MULTI is tried again. */
+	/* When a MULTI was refused for lack of memory, batches go through the script
+	 * (whose first write frees memory) for this long before the MULTI is tried again.
+	 */
 	SCRIPT_ONLY_MS = 1000,
 };
 
@@ -50,7 +52,7 @@ struct commit {
 	int64_t script_only_until_ms;
 
 	size_t in_flight; /* batches */
-	size_t pending; /* attempts, on their way or waiting */
+	size_t pending;   /* attempts, on their way or waiting */
 	size_t pending_bytes;
 	struct queue *turn; /* whose outbox is looked at first */
 
@@ -177,7 +179,8 @@ load_scripts(struct commit *c)
 /* ---- batches ---- */
 
 static void
-on_fault(struct commit *c, const struct batch *b, enum fault fault, const struct redis_reply *why)
+on_fault(struct commit *c, const struct batch *b, enum fault fault,
+	const struct redis_reply *why)
 {
 	const char *text = why->type == REDIS_ERROR ? why->str : "unexpected answer";
 
@@ -188,7 +191,8 @@ on_fault(struct commit *c, const struct batch *b, enum fault fault, const struct
 	case FAULT_WRONG_SERVER:
 		return redis_conn_reset(c->conn, text);
 	case FAULT_REFUSED:
-		if (b->kind == FINISH_PLAIN && !b->is_script && redis_is_error(why, "OOM")) {
+		if (b->kind == FINISH_PLAIN && !b->is_script &&
+			redis_is_error(why, "OOM")) {
 			c->script_only_until_ms = stint_at_ms(SCRIPT_ONLY_MS);
 			return;
 		}
@@ -199,8 +203,8 @@ on_fault(struct commit *c, const struct batch *b, enum fault fault, const struct
 }
 
 static void
-settle(struct commit *c, struct batch *b, enum finish_kind kind, const struct redis_reply *replies,
-	size_t count)
+settle(struct commit *c, struct batch *b, enum finish_kind kind,
+	const struct redis_reply *replies, size_t count)
 {
 	size_t i = 0, nth_set = 0;
 	struct attempt *a;
@@ -295,8 +299,8 @@ on_left(void *arg, int status, const struct redis_reply *replies, size_t count)
 {
 	struct commit *c = arg;
 
-	/* A consumer that stays does no harm: it holds nothing, or what it holds must stay
-	 * held. So it does not matter how this ended. */
+	/* A consumer that stays does no harm: it holds nothing, or what it holds must
+	 * stay held. So it does not matter how this ended. */
 	(void)status;
 	(void)replies;
 	(void)count;
@@ -312,7 +316,7 @@ commit_leave(struct commit *c, void (*done)(void *arg), void *arg)
 	c->on_left = done;
 	c->left_arg = arg;
 	redis_batch_begin(c->conn, &b);
-	LIST_FOREACH(q, c->queues, link) {
+	LIST_FOREACH (q, c->queues, link) {
 		redis_script_call(&b, &c->scripts, SCRIPT_LEAVE, 1, 2);
 		redis_bulk(&b, q->jobs_key.data, q->jobs_key.len);
 		redis_str(&b, KEYS_GROUP);

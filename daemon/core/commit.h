@@ -21,9 +21,10 @@
 
 struct commit_ops {
 	/* Redis has answered for this attempt; it is the callee's again. */
-	void (*on_done)(void *arg, struct attempt *a, enum finish_answer answer, int flags);
-	/* Something changed that others may have waited for: room in the outbox, storing is
-	 * possible again, all is stored. */
+	void (*on_done)(
+		void *arg, struct attempt *a, enum finish_answer answer, int flags);
+	/* Something changed that others may have waited for: room in the outbox, storing
+	 * is possible again, all is stored. */
 	void (*on_settled)(void *arg);
 	/* Call commit_poke() then. */
 	void (*wake_at)(void *arg, int64_t at_ms);

@@ -22,10 +22,12 @@ enum {
 	/* ... and in number, for handlers that take next to no time. */
 	PREFETCH_MAX = 512,
 	/* A job that has been waiting this long behind slow ones goes back: a worker
-	 * elsewhere may begin it sooner, and here there is no credit until one is free. */
+	 * elsewhere may begin it sooner, and here there is no credit until one is free.
+	 */
 	STALE_MS = 100,
 
-	/* Above this nothing is fetched; the channels have room for four times as many. */
+	/* Above this nothing is fetched; the channels have room for four times as many.
+	 */
 	IN_FLIGHT_MAX = 4096 + 4096,
 
 	/* A job of an unknown handler is held for this long before it goes back, so that
@@ -43,7 +45,7 @@ struct dispatch {
 
 	struct attempt_list in_flight;
 	size_t in_flight_count;
-	struct attempt_list fresh; /* came with this read */
+	struct attempt_list fresh;  /* came with this read */
 	struct attempt_list parked; /* unknown handlers, by due_at_ms */
 	size_t parked_count;
 	size_t out_count; /* with the workers, begun or not */
@@ -125,7 +127,8 @@ dispatch_add(struct dispatch *d, struct queue *q, struct job *job)
 	struct attempt *a = attempt_new(job, q, d->config);
 
 	if (!a) {
-		/* It stays in the pending list of this daemon; restarting gives it back. */
+		/* It stays in the pending list of this daemon; restarting gives it back.
+		 */
 		log_error("no memory for a job", F_STR("queue", q->name));
 		return;
 	}
@@ -143,7 +146,8 @@ dispatch_flush(struct dispatch *d)
 
 	do {
 		n = 0;
-		for (a = TAILQ_FIRST(&d->fresh); a && n < BATCH; a = TAILQ_FIRST(&d->fresh)) {
+		for (a = TAILQ_FIRST(&d->fresh); a && n < BATCH;
+			a = TAILQ_FIRST(&d->fresh)) {
 			TAILQ_REMOVE(&d->fresh, a, link);
 			batch[n++] = a;
 		}
@@ -194,7 +198,7 @@ dispatch_is_known(const struct dispatch *d, const struct queue *q, const char *e
 {
 	const struct attempt *a;
 
-	TAILQ_FOREACH(a, &d->in_flight, in_flight)
+	TAILQ_FOREACH (a, &d->in_flight, in_flight)
 		if (a->queue == q && !strcmp(a->job->entry_id, entry_id))
 			return true;
 	return false;
@@ -221,8 +225,8 @@ on_outcomes(void *arg)
 	struct attempt *batch[BATCH];
 	size_t n;
 
-	/* One batch per turn: others (replies, timers) must have theirs, too. The channel's
-	 * descriptor stays readable as long as there is more. */
+	/* One batch per turn: others (replies, timers) must have theirs, too. The
+	 * channel's descriptor stays readable as long as there is more. */
 	n = workers_collect(d->o.workers, batch, BATCH);
 	for (size_t i = 0; i < n; i++)
 		on_outcome(d, batch[i]);
@@ -297,8 +301,8 @@ log_result(const struct attempt *a, enum finish_answer answer, int flags)
 		log_warn("result dropped: there was one for this id, it stands",
 			F_STR("job", job->id.p), F_STR("queue", a->queue->name));
 	else if (a->outcome.status != JOB_OK && a->outcome.status != JOB_HANDED_BACK)
-		log_info("job failed", F_STR("job", job->id.p), F_STR("queue", a->queue->name),
-			F_STR("handler", handler),
+		log_info("job failed", F_STR("job", job->id.p),
+			F_STR("queue", a->queue->name), F_STR("handler", handler),
 			F_STR("status", job_status_name(a->outcome.status)),
 			F_STR("error", a->outcome.error));
 	if (flags & FINISH_NO_REPLY)
@@ -360,26 +364,31 @@ dispatch_log_state(const struct dispatch *d)
 	const struct attempt *a;
 
 	log_info("state", F_INT("workers", workers_count(d->o.workers)),
-		F_INT("busy", workers_busy(d->o.workers)), F_INT("in_flight", d->in_flight_count),
+		F_INT("busy", workers_busy(d->o.workers)),
+		F_INT("in_flight", d->in_flight_count),
 		F_INT("unstored", commit_pending_count(d->o.commit)),
 		F_INT("done", d->counts.done), F_INT("failed", d->counts.failed),
 		F_INT("handed_back", d->counts.handed_back), F_INT("run_us", d->run_us));
-	TAILQ_FOREACH(a, &d->in_flight, in_flight) {
+	TAILQ_FOREACH (a, &d->in_flight, in_flight) {
 		const int slot = atomic_load_explicit(&a->slot, memory_order_relaxed);
-		const int64_t at = atomic_load_explicit(&a->started_at_ms, memory_order_relaxed);
+		const int64_t at =
+			atomic_load_explicit(&a->started_at_ms, memory_order_relaxed);
 
 		if (slot < 0)
 			log_info("job waits", F_STR("job", a->job->id.p),
 				F_STR("queue", a->queue->name));
 		else
-			log_info("job runs", F_INT("worker", slot), F_STR("job", a->job->id.p),
+			log_info("job runs", F_INT("worker", slot),
+				F_STR("job", a->job->id.p),
 				F_STR("queue", a->queue->name),
-				F_STR("handler", a->handler->name), F_INT("for_ms", now - at));
+				F_STR("handler", a->handler->name),
+				F_INT("for_ms", now - at));
 	}
 }
 
 int
-dispatch_new(const struct dispatch_opts *opts, struct config *config, struct dispatch **ret)
+dispatch_new(
+	const struct dispatch_opts *opts, struct config *config, struct dispatch **ret)
 {
 	cleanup(freep) struct dispatch *d = calloc(1, sizeof *d);
 	int r;

@@ -17,7 +17,7 @@
 #include "daemon/queue/attempt.h"
 
 struct dispatch_counts {
-	uint64_t done; /* results recorded, of whatever status */
+	uint64_t done;   /* results recorded, of whatever status */
 	uint64_t failed; /* of these, not ok */
 	uint64_t handed_back;
 };
@@ -26,14 +26,15 @@ struct dispatch_opts {
 	struct loop *loop;
 	struct workers *workers;
 	struct commit *commit;
-	const char *name; /* this daemon's, for results */
+	const char *name;             /* this daemon's, for results */
 	void (*on_change)(void *arg); /* jobs came or went: credit, drain, status */
 	void *arg;
 };
 
 struct dispatch;
 
-int dispatch_new(const struct dispatch_opts *opts, struct config *config, struct dispatch **ret);
+int dispatch_new(
+	const struct dispatch_opts *opts, struct config *config, struct dispatch **ret);
 /* Frees every attempt it still has; the workers must be gone. */
 void dispatch_free(struct dispatch *d);
 
@@ -47,10 +48,12 @@ void dispatch_flush(struct dispatch *d);
 /* How many jobs may be fetched now. */
 size_t dispatch_credit(const struct dispatch *d);
 
-bool dispatch_is_known(const struct dispatch *d, const struct queue *q, const char *entry_id);
+bool dispatch_is_known(
+	const struct dispatch *d, const struct queue *q, const char *entry_id);
 
 /* From commit. */
-void dispatch_done(struct dispatch *d, struct attempt *a, enum finish_answer answer, int flags);
+void dispatch_done(
+	struct dispatch *d, struct attempt *a, enum finish_answer answer, int flags);
 
 /* From now on nothing new is started: what waits, and what still comes in, goes back. */
 void dispatch_drain(struct dispatch *d);

@@ -10,7 +10,8 @@
 enum {
 	/* How often the drain looks whether the blocked read has come back, ... */
 	TICK_MS = 100,
-	/* ... and how much longer than this moment it asks the service manager to wait. */
+	/* ... and how much longer than this moment it asks the service manager to wait.
+	 */
 	EXTEND_MS = 10000,
 };
 
@@ -38,7 +39,8 @@ done(struct drain *d)
 	d->state = DRAIN_DONE;
 	loop_timer_stop(&d->timer);
 	if (left > 0)
-		log_error("gave up waiting for redis: jobs will run again", F_INT("jobs", left));
+		log_error("gave up waiting for redis: jobs will run again",
+			F_INT("jobs", left));
 	d->on_done(d->arg, left == 0);
 }
 

@@ -4,9 +4,8 @@
  *	RUNNING ──begin──▶ WAITING ──shutdown_timeout, hurry──▶ CANCELLED
  *	                      │ all have ended                     │ all have ended
  *	                      └───────────────▶ STORING ◀──────────┘
- *	                                           │ all stored       (or given up: exit 69)
- *	                                           ▼
- *	                                        LEAVING ──▶ done
+ *	                                           │ all stored       (or given up: exit
+ *69) ▼ LEAVING ──▶ done
  *
  * Jobs that no worker has begun go back to their queue at the very beginning. Those
  * that are cut short go back, too. Thread: the loop's.

@@ -21,8 +21,8 @@ on_signal_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 int
-loop_init(struct loop *l, const sigset_t *signals, void (*on_signal)(void *arg, int signo),
-	void *arg, struct stint_err *err)
+loop_init(struct loop *l, const sigset_t *signals,
+	void (*on_signal)(void *arg, int signo), void *arg, struct stint_err *err)
 {
 	l->on_signal = on_signal;
 	l->arg = arg;
@@ -107,7 +107,8 @@ void
 loop_timer_stop(struct loop_timer *t)
 {
 	t->at_ms = STINT_NEVER;
-	/* a timer that was never initialised belongs to an owner that was never started */
+	/* a timer that was never initialised belongs to an owner that was never started
+	 */
 	if (event_initialized(&t->event))
 		evtimer_del(&t->event);
 }
@@ -123,7 +124,8 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 }
 
 int
-loop_watch_start(struct loop_watch *w, struct loop *l, int fd, void (*fn)(void *arg), void *arg)
+loop_watch_start(
+	struct loop_watch *w, struct loop *l, int fd, void (*fn)(void *arg), void *arg)
 {
 	w->fn = fn;
 	w->arg = arg;

@@ -23,8 +23,8 @@ struct loop {
 };
 
 /* @signals: delivered to @on_signal; they must be blocked already. */
-int loop_init(struct loop *l, const sigset_t *signals, void (*on_signal)(void *arg, int signo),
-	void *arg, struct stint_err *err);
+int loop_init(struct loop *l, const sigset_t *signals,
+	void (*on_signal)(void *arg, int signo), void *arg, struct stint_err *err);
 void loop_fini(struct loop *l);
 
 /* Until loop_stop(). 0 or -EIO. */
@@ -39,7 +39,8 @@ struct loop_timer {
 	int64_t at_ms; /* STINT_NEVER: not set */
 };
 
-void loop_timer_init(struct loop_timer *t, struct loop *l, void (*fn)(void *arg), void *arg);
+void loop_timer_init(
+	struct loop_timer *t, struct loop *l, void (*fn)(void *arg), void *arg);
 void loop_timer_set(struct loop_timer *t, int64_t at_ms);
 /* Set it unless it is set to an earlier time. */
 void loop_timer_set_earlier(struct loop_timer *t, int64_t at_ms);
@@ -52,7 +53,8 @@ struct loop_watch {
 	void *arg;
 };
 
-int loop_watch_start(struct loop_watch *w, struct loop *l, int fd, void (*fn)(void *arg), void *arg);
+int loop_watch_start(
+	struct loop_watch *w, struct loop *l, int fd, void (*fn)(void *arg), void *arg);
 void loop_watch_stop(struct loop_watch *w);
 
 #endif

@@ -20,7 +20,8 @@ struct workers;
 int workers_new(size_t concurrency, struct zygote *zygote, const char *name,
 	struct workers **ret, struct stint_err *err);
 
-/* Wait for every worker, free. Attempts still in the channels must have been collected. */
+/* Wait for every worker, free. Attempts still in the channels must have been collected.
+ */
 void workers_free(struct workers *w);
 
 /* More at once, fewer as they become free. */

@@ -69,10 +69,9 @@ static const char help_common[] =
 	"  -h, --help     print this\n"
 	"  -V, --version  print the version\n"
 	"\n"
-	"Exit codes: 0 done, 1 the job failed, 3 no result, 64 usage, 69 Redis: not\n"
-	"reached or it refused, 71 out of memory, 74 input or output failed, 75 "
-	"time-out,\n"
-	"78 configuration.\n";
+	"Exit codes: 0 done, 1 the job failed, 3 no result, 64 usage, 69 Redis cannot\n"
+	"be reached or refused, 71 out of memory, 74 input or output failed,\n"
+	"75 time-out, 78 configuration.\n";
 
 int
 ctl_say(int code, const char *fmt, ...)
@@ -141,9 +140,8 @@ take_x_field(struct ctl_opts *o, const char *text)
 
 	if (*equals != '=' || !keys_is_queue_name(name.p, name.n))
 		return ctl_say(EX_USAGE,
-			"-x: expected NAME=VALUE, the name 1 to %d of A-Za-z0-9_.-, got "
-			"\"%s\"",
-			JOB_NAME_MAX, text);
+			"-x: expected NAME=VALUE, NAME of A-Za-z0-9_.-, got \"%s\"",
+			text);
 	if (o->x_count == JOB_X_FIELDS_MAX)
 		return ctl_say(
 			EX_USAGE, "-x: expected at most %d of them", JOB_X_FIELDS_MAX);

@@ -175,11 +175,8 @@ out_result(const struct buf *text, const char *id, bool is_json)
 	int code;
 
 	if (!status)
-		return ctl_say(EX_UNAVAILABLE,
-			"what is stored as the result of %s is none: expected a JSON "
-			"object "
-			"with \"status\"",
-			id);
+		return ctl_say(
+			EX_UNAVAILABLE, "what is stored for %s is not a result", id);
 	if (is_json) {
 		put(text->data, text->len);
 		put("\n", 1);

@@ -32,9 +32,7 @@ read_input(struct buf *ret)
 		ret->len += n > 0 ? (size_t)n : 0;
 		if (ret->len > PAYLOAD_MAX_BYTES)
 			return ctl_say(EX_USAGE,
-				"PAYLOAD: standard input holds more than the 512MiB that "
-				"Redis "
-				"takes; store it elsewhere and submit its name");
+				"PAYLOAD: expected at most 512MiB on standard input");
 	} while (n != 0);
 	return 0;
 }

@@ -35,8 +35,7 @@ read_stat(int proc_fd, const char *pid, pid_t *ret_ppid, pid_t *ret_pgid)
 {
 	char path[32], text[512];
 	const char *after_name;
-	cleanup(fdp)
-	int fd = -1;
+	cleanup(fdp) int fd = -1;
 	ssize_t n;
 
 	snprintf(path, sizeof path, "%.16s/stat", pid);
@@ -55,8 +54,7 @@ read_stat(int proc_fd, const char *pid, pid_t *ret_ppid, pid_t *ret_pgid)
 int
 children_signal(int sig, children_spared_fn is_spared, const void *arg)
 {
-	cleanup(closedirp)
-	DIR *proc = opendir("/proc");
+	cleanup(closedirp) DIR *proc = opendir("/proc");
 	pid_t self = getpid(), own_pgid = getpgrp(), ppid, pgid;
 	const struct dirent *e;
 	int count = 0;

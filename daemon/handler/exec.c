@@ -434,8 +434,7 @@ void
 handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
 	const struct handler_call *call, struct outcome *out)
 {
-	cleanup(run_fini)
-	struct run run = {
+	cleanup(run_fini) struct run run = {
 		.ctx = ctx,
 		.slot = slot,
 		.call = call,

@@ -181,8 +181,7 @@ reap(struct nursery *n)
 static int
 settle(struct nursery *n)
 {
-	cleanup(fdp)
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	cleanup(fdp) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct rlimit most;
 
 	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
@@ -230,10 +229,8 @@ zygote_main(int sock)
 int
 zygote_start(struct zygote **ret, struct stint_err *err)
 {
-	cleanup(freep)
-	struct zygote *z = calloc(1, sizeof *z);
-	cleanup(fdp)
-	int theirs = -1;
+	cleanup(freep) struct zygote *z = calloc(1, sizeof *z);
+	cleanup(fdp) int theirs = -1;
 	sigset_t all, old;
 	int pair[2], r;
 
@@ -287,8 +284,7 @@ await_birth(int fd)
 int
 zygote_fork_keeper(struct zygote *z, int *ret_fd, struct stint_err *err)
 {
-	cleanup(fdp)
-	int ours = -1, theirs = -1;
+	cleanup(fdp) int ours = -1, theirs = -1;
 	int pair[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

@@ -57,7 +57,7 @@ static _Atomic uint64_t dropped;
 
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t dropped_told; /* under output: how many of them a line has told of */
-static bool is_torn; /* under output: the last line got through in part only */
+static bool is_torn;          /* under output: the last line got through in part only */
 
 /* Is standard error the journal's? systemd.exec(5): JOURNAL_STREAM names its device
  * and inode, and must be compared: whoever redirects us leaves the variable set. */

@@ -17,20 +17,21 @@
 #include "lib/wire/outcome.h"
 
 struct attempt {
-	TAILQ_ENTRY(attempt) in_flight; /* dispatch.c: all that were read and not stored */
+	TAILQ_ENTRY(attempt)
+	in_flight;                 /* dispatch.c: all that were read and not stored */
 	TAILQ_ENTRY(attempt) link; /* whoever holds it: parked, outbox, batch */
 	struct job *job;
 	struct queue *queue;
 	struct config *config; /* a reference: the handler's settings live in it */
 	const struct handler_conf *handler; /* NULL: none of that name */
-	int64_t due_at_ms; /* parked: when it goes back */
+	int64_t due_at_ms;                  /* parked: when it goes back */
 
 	/* written by the worker, looked at by the loop for USR1 */
 	_Atomic int slot; /* of the worker that runs it; -1: none yet */
 	_Atomic int64_t started_at_ms;
 
 	struct outcome outcome;
-	int64_t run_us; /* how long the handler took */
+	int64_t run_us;    /* how long the handler took */
 	struct buf result; /* the outcome as JSON; empty when handed back */
 };
 

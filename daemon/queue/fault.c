@@ -11,7 +11,8 @@ static const struct {
 } faults[] = {
 	{"NOSCRIPT", FAULT_NOSCRIPT},
 	{"NOGROUP", FAULT_NOGROUP},
-	/* a blocked read whose stream was deleted, or whose server was demoted: ask anew */
+	/* a blocked read whose stream was deleted, or whose server was demoted: ask anew
+	 */
 	{"UNBLOCKED", FAULT_NOGROUP},
 	{"LOADING", FAULT_WAIT},
 	{"BUSY", FAULT_WAIT},

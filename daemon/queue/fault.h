@@ -10,12 +10,13 @@
 #include "daemon/redis/conn.h"
 
 enum fault {
-	FAULT_NONE, /* not an error */
-	FAULT_NOSCRIPT, /* not executed: load the scripts, send again */
-	FAULT_NOGROUP, /* stream or group are gone: make them, go on */
-	FAULT_WAIT, /* LOADING, BUSY, MASTERDOWN ...: the same again, later */
-	FAULT_REFUSED, /* OOM, MISCONF, NOREPLICAS: writes are refused for now */
-	FAULT_WRONG_SERVER, /* READONLY, MOVED ...: connect anew, look who is the master */
+	FAULT_NONE,         /* not an error */
+	FAULT_NOSCRIPT,     /* not executed: load the scripts, send again */
+	FAULT_NOGROUP,      /* stream or group are gone: make them, go on */
+	FAULT_WAIT,         /* LOADING, BUSY, MASTERDOWN ...: the same again, later */
+	FAULT_REFUSED,      /* OOM, MISCONF, NOREPLICAS: writes are refused for now */
+	FAULT_WRONG_SERVER, /* READONLY, MOVED ...: connect anew, look who is the master
+			     */
 	FAULT_SETUP, /* NOAUTH, NOPERM, WRONGTYPE ...: somebody must mend something */
 	FAULT_OTHER,
 };

@@ -52,7 +52,7 @@ struct fetch {
 	enum step step; /* what is on its way */
 	bool is_paused;
 	bool must_compare; /* a read was lost: pending entries may be unknown here */
-	bool is_faulty; /* reads fail: told once */
+	bool is_faulty;    /* reads fail: told once */
 	int64_t backoff_ms;
 	int64_t not_before_ms;
 	struct pending pending;
@@ -91,15 +91,17 @@ on_group(struct fetch *f, struct queue *q, const struct redis_reply *r)
 
 	/* Out of memory refuses XGROUP CREATE even where the group exists, but not reads.
 	 * If it does not exist, the read will say so. */
-	if (fault == FAULT_NONE || fault == FAULT_REFUSED || redis_is_error(r, "BUSYGROUP")) {
+	if (fault == FAULT_NONE || fault == FAULT_REFUSED ||
+		redis_is_error(r, "BUSYGROUP")) {
 		q->has_group = true;
 		return;
 	}
 	if (fault == FAULT_WRONG_SERVER)
 		return redis_conn_reset(f->conn, r->str);
 	if (q->backoff_ms < BACKOFF_MAX_MS)
-		log_error("queue cannot be read, trying again later", F_STR("queue", q->name),
-			F_STR("key", buf_cstr(&q->jobs_key)), F_STR("why", r->str));
+		log_error("queue cannot be read, trying again later",
+			F_STR("queue", q->name), F_STR("key", buf_cstr(&q->jobs_key)),
+			F_STR("why", r->str));
 	/* something that people must mend: no need to hurry */
 	q->backoff_ms = BACKOFF_MAX_MS;
 	q->ask_at_ms = stint_at_ms(q->backoff_ms);
@@ -291,7 +293,8 @@ take_streams(struct fetch *f, const struct redis_reply *r)
 
 	for (size_t i = 0; i < r->count; i++) {
 		const struct redis_reply *stream = &r->items[i];
-		struct queue *q = stream->count == 2 ? queue_of_key(f, &stream->items[0]) : NULL;
+		struct queue *q =
+			stream->count == 2 ? queue_of_key(f, &stream->items[0]) : NULL;
 
 		if (!q)
 			continue;
@@ -302,8 +305,8 @@ take_streams(struct fetch *f, const struct redis_reply *r)
 }
 
 static void
-on_read_fault(struct fetch *f, enum fault fault, const struct redis_reply *r, struct queue **asked,
-	size_t count)
+on_read_fault(struct fetch *f, enum fault fault, const struct redis_reply *r,
+	struct queue **asked, size_t count)
 {
 	if (fault == FAULT_WRONG_SERVER)
 		return redis_conn_reset(f->conn, r->str);
@@ -362,7 +365,8 @@ read_count(struct queue *const *queues, size_t count, size_t credit)
 	size_t n = credit / count;
 
 	for (size_t i = 0; i < count; i++) {
-		const size_t fit = (size_t)(READ_BUDGET_BYTES / (queues[i]->entry_bytes + 1));
+		const size_t fit =
+			(size_t)(READ_BUDGET_BYTES / (queues[i]->entry_bytes + 1));
 
 		n = n > fit ? fit : n;
 	}
@@ -371,7 +375,8 @@ read_count(struct queue *const *queues, size_t count, size_t credit)
 }
 
 static void
-read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t credit, bool block)
+read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t credit,
+	bool block)
 {
 	struct redis_batch b;
 
@@ -447,8 +452,8 @@ fetch_poke(struct fetch *f)
 /* ---- from outside ---- */
 
 int
-fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all, uint64_t seed,
-	const struct fetch_ops *ops, void *arg, struct fetch **ret)
+fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
+	uint64_t seed, const struct fetch_ops *ops, void *arg, struct fetch **ret)
 {
 	struct fetch *f = calloc(1, sizeof *f);
 
@@ -473,7 +478,8 @@ fetch_free(struct fetch *f)
 }
 
 void
-fetch_set_queues(struct fetch *f, struct queue *const *queues, size_t count, bool is_weighted)
+fetch_set_queues(
+	struct fetch *f, struct queue *const *queues, size_t count, bool is_weighted)
 {
 	f->queue_count = count > FETCH_QUEUES_MAX ? FETCH_QUEUES_MAX : count;
 	f->is_weighted = is_weighted;
@@ -484,7 +490,8 @@ fetch_set_queues(struct fetch *f, struct queue *const *queues, size_t count, boo
 	}
 	if (f->step == STEP_IDLE)
 		f->order_len = 0;
-	f->found = true; /* a read that is on its way still knows its queues; then a new pass */
+	f->found = true; /* a read that is on its way still knows its queues; then a new
+			    pass */
 }
 
 void

@@ -43,7 +43,8 @@ int fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *
 void fetch_free(struct fetch *f);
 
 /* What is read from now on; queues that were made with queue_get(). */
-void fetch_set_queues(struct fetch *f, struct queue *const *queues, size_t count, bool is_weighted);
+void fetch_set_queues(
+	struct fetch *f, struct queue *const *queues, size_t count, bool is_weighted);
 
 /* Look at the state and start what may start now. Idempotent. */
 void fetch_poke(struct fetch *f);

@@ -49,7 +49,7 @@ write_entry_ids(struct redis_batch *b, const struct attempt_list *list)
 {
 	const struct attempt *a;
 
-	TAILQ_FOREACH(a, list, link)
+	TAILQ_FOREACH (a, list, link)
 		redis_str(b, a->job->entry_id);
 }
 
@@ -59,7 +59,7 @@ list_len(const struct attempt_list *list)
 	const struct attempt *a;
 	size_t n = 0;
 
-	TAILQ_FOREACH(a, list, link)
+	TAILQ_FOREACH (a, list, link)
 		n++;
 	return n;
 }
@@ -73,7 +73,7 @@ write_plain(struct redis_batch *b, const struct attempt_list *list)
 
 	redis_cmd(b, 1);
 	redis_str(b, "MULTI");
-	TAILQ_FOREACH(a, list, link)
+	TAILQ_FOREACH (a, list, link)
 		if (attempt_is_stored(a))
 			write_plain_set(b, a);
 	redis_cmd(b, 3 + n);
@@ -105,7 +105,8 @@ script_kind(const struct attempt *a)
 }
 
 static void
-write_script(struct redis_batch *b, const struct finish_who *who, const struct attempt_list *list)
+write_script(struct redis_batch *b, const struct finish_who *who,
+	const struct attempt_list *list)
 {
 	const struct queue *q = TAILQ_FIRST(list)->queue;
 	const size_t n = list_len(list);
@@ -114,7 +115,7 @@ write_script(struct redis_batch *b, const struct finish_who *who, const struct a
 	redis_script_call(b, who->scripts, SCRIPT_FINISH, 2 + 2 * n, 4 + 6 * n);
 	write_key(b, &q->jobs_key);
 	write_key(b, &q->dead_key);
-	TAILQ_FOREACH(a, list, link) {
+	TAILQ_FOREACH (a, list, link) {
 		write_named_key(b, &q->result_stem, a->job->id);
 		if (a->job->reply_to.p)
 			write_named_key(b, &q->reply_stem, a->job->reply_to);
@@ -125,7 +126,7 @@ write_script(struct redis_batch *b, const struct finish_who *who, const struct a
 	redis_str(b, who->consumer);
 	redis_int(b, DEAD_LETTERS_MAX);
 	redis_int(b, REPLIES_MAX);
-	TAILQ_FOREACH(a, list, link) {
+	TAILQ_FOREACH (a, list, link) {
 		redis_str(b, a->job->entry_id);
 		redis_str(b, script_kind(a));
 		redis_str(b, attempt_is_stored(a) ? "1" : "0");
@@ -136,7 +137,8 @@ write_script(struct redis_batch *b, const struct finish_who *who, const struct a
 }
 
 static void
-write_release(struct redis_batch *b, const struct finish_who *who, const struct attempt_list *list)
+write_release(struct redis_batch *b, const struct finish_who *who,
+	const struct attempt_list *list)
 {
 	const struct attempt *a;
 
@@ -144,7 +146,7 @@ write_release(struct redis_batch *b, const struct finish_who *who, const struct 
 	write_key(b, &TAILQ_FIRST(list)->queue->jobs_key);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);
-	TAILQ_FOREACH(a, list, link) {
+	TAILQ_FOREACH (a, list, link) {
 		redis_str(b, a->job->entry_id);
 		redis_bulk(b, a->job->id.p, a->job->id.n);
 		redis_int(b, a->job->submitted_unix_ms);
@@ -184,8 +186,8 @@ finish_fault(enum finish_kind kind, const struct redis_reply *replies, size_t co
 }
 
 enum finish_answer
-finish_answer(enum finish_kind kind, const struct redis_reply *replies, size_t count, size_t i,
-	const struct attempt *a, size_t *nth_set, int *ret_flags)
+finish_answer(enum finish_kind kind, const struct redis_reply *replies, size_t count,
+	size_t i, const struct attempt *a, size_t *nth_set, int *ret_flags)
 {
 	const struct redis_reply *last = &replies[count - 1];
 	int64_t code;
@@ -195,8 +197,9 @@ finish_answer(enum finish_kind kind, const struct redis_reply *replies, size_t c
 		if (!attempt_is_stored(a))
 			return FINISH_RECORDED;
 		i = (*nth_set)++;
-		return i < last->count && last->items[i].type == REDIS_NIL ? FINISH_DUPLICATE
-									   : FINISH_RECORDED;
+		return i < last->count && last->items[i].type == REDIS_NIL
+			       ? FINISH_DUPLICATE
+			       : FINISH_RECORDED;
 	}
 	code = i < last->count ? last->items[i].integer : 0;
 	*ret_flags = (code & 4 ? FINISH_NO_REPLY : 0) | (code & 8 ? FINISH_NO_LETTER : 0);

@@ -21,7 +21,7 @@ enum {
 	/* Redis reaches its best rate with 64 to 128 in a batch; more gains nothing. */
 	FINISH_BATCH_MAX = 128,
 	DEAD_LETTERS_MAX = 10000, /* kept in each queue's dead stream, about */
-	REPLIES_MAX = 1000, /* kept in one reply stream, about */
+	REPLIES_MAX = 1000,       /* kept in one reply stream, about */
 };
 
 struct finish_who {
@@ -33,14 +33,14 @@ enum finish_kind finish_kind(const struct attempt *a);
 
 /* Write the commands for @list, which is not empty; all of one queue and kind (PLAIN
  * ones may also be sent as SCRIPT). */
-void finish_write(struct redis_batch *b, enum finish_kind kind, const struct finish_who *who,
-	const struct attempt_list *list);
+void finish_write(struct redis_batch *b, enum finish_kind kind,
+	const struct finish_who *who, const struct attempt_list *list);
 
 /* What became of one attempt. */
 enum finish_answer {
-	FINISH_RECORDED, /* also: handed back */
+	FINISH_RECORDED,  /* also: handed back */
 	FINISH_DUPLICATE, /* a result was there, it stands */
-	FINISH_LOST, /* not held by this daemon any more: nothing changed */
+	FINISH_LOST,      /* not held by this daemon any more: nothing changed */
 };
 
 enum { FINISH_NO_REPLY = 1, FINISH_NO_LETTER = 2 };
@@ -49,10 +49,11 @@ enum { FINISH_NO_REPLY = 1, FINISH_NO_LETTER = 2 };
  * finish_fault() - was the batch carried out
  * @ret_why: the error reply, when it was not
  *
- * Return: FAULT_NONE: carried out, finish_answer() tells the rest; else nothing of it was.
+ * Return: FAULT_NONE: carried out, finish_answer() tells the rest; else nothing of it
+ * was.
  */
-enum fault finish_fault(enum finish_kind kind, const struct redis_reply *replies, size_t count,
-	const struct redis_reply **ret_why);
+enum fault finish_fault(enum finish_kind kind, const struct redis_reply *replies,
+	size_t count, const struct redis_reply **ret_why);
 
 /* The answer for the @i-th attempt of the batch (@nth_set: the how manyeth that is
  * stored, for PLAIN). @ret_flags: FINISH_NO_REPLY, FINISH_NO_LETTER. */

@@ -13,7 +13,8 @@
 
 enum { PAGE_ENTRIES = 500, PENDING_TIMEOUT_MS = 5000 };
 
-static void on_page(void *arg, int status, const struct redis_reply *replies, size_t count);
+static void on_page(
+	void *arg, int status, const struct redis_reply *replies, size_t count);
 
 static void
 ask_page(struct pending *p)

@@ -18,8 +18,8 @@
 struct pending_ops {
 	bool (*is_known)(void *arg, const struct queue *q, const char *entry_id);
 	void (*on_job)(void *arg, struct queue *q, struct job *job); /* takes the job */
-	/* 0: all queues compared; else the connection was lost or an answer made no sense:
-	 * start again later */
+	/* 0: all queues compared; else the connection was lost or an answer made no
+	 * sense: start again later */
 	void (*on_end)(void *arg, int status, size_t found);
 };
 
@@ -29,7 +29,7 @@ struct pending {
 	const struct pending_ops *ops;
 	void *arg;
 
-	struct queue *queue; /* being compared */
+	struct queue *queue;           /* being compared */
 	char from[ENTRY_ID_BYTES + 1]; /* next page begins here: "-" or "(" and an id */
 	bool is_last_page;
 	size_t found;

@@ -41,8 +41,8 @@ queue_new(const char *prefix, const char *name)
 	keys_add(&q->dead_key, prefix, name, "dead");
 	keys_add_named(&q->result_stem, prefix, name, "result", "", 0);
 	keys_add_named(&q->reply_stem, prefix, name, "reply", "", 0);
-	if (!q->name || q->jobs_key.failed || q->dead_key.failed || q->result_stem.failed ||
-		q->reply_stem.failed)
+	if (!q->name || q->jobs_key.failed || q->dead_key.failed ||
+		q->result_stem.failed || q->reply_stem.failed)
 		return NULL;
 	return take_ptr(q);
 }
@@ -52,7 +52,7 @@ queue_get(struct queue_list *list, const char *prefix, const char *name)
 {
 	struct queue *q;
 
-	LIST_FOREACH(q, list, link)
+	LIST_FOREACH (q, list, link)
 		if (!strcmp(q->name, name))
 			return q;
 	q = queue_new(prefix, name);

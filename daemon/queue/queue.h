@@ -31,7 +31,8 @@ struct queue {
 	/* kept by fetch.c */
 	unsigned weight; /* with weighted queues */
 	bool has_group;
-	int64_t ask_at_ms; /* the group could not be made: not before this is it tried again */
+	int64_t ask_at_ms; /* the group could not be made: not before this is it tried
+			      again */
 	int64_t backoff_ms;
 	int64_t entry_bytes; /* moving average, to bound what one read may bring */
 
@@ -41,7 +42,6 @@ struct queue {
 };
 
 LIST_HEAD(queue_list, queue);
-
 
 /* The queue of that name in @list, made when it is new; NULL: no memory. */
 struct queue *queue_get(struct queue_list *list, const char *prefix, const char *name);

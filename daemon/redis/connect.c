@@ -66,8 +66,8 @@ connected(struct redis_conn *c)
 static int
 connect_to(struct redis_conn *c, const struct sockaddr_storage *sa, socklen_t len)
 {
-	cleanup(fdp)
-	int fd = socket(sa->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	cleanup(fdp) int fd =
+		socket(sa->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r = 0;
 
 	if (fd < 0)

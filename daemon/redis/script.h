@@ -26,7 +26,7 @@ int redis_scripts_loaded(struct redis_scripts *s, const struct redis_reply *repl
 	size_t count, struct stint_err *err);
 
 /* Begin EVALSHA: the keys and arguments (@keys + @args of them) follow. */
-void redis_script_call(struct redis_batch *b, const struct redis_scripts *s, enum script script,
-	size_t keys, size_t args);
+void redis_script_call(struct redis_batch *b, const struct redis_scripts *s,
+	enum script script, size_t keys, size_t args);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct heap_node {
-	int64_t key; /* smallest first */
+	int64_t key;  /* smallest first */
 	size_t index; /* 1-based position; 0 = not in a heap */
 };
 

@@ -238,8 +238,7 @@ pool_launch(struct stint_pool *pool, struct pool_worker *w)
 static int
 pool_start_one(struct stint_pool *pool, size_t *ret_slot)
 {
-	cleanup(worker_freep)
-	struct pool_worker *w = NULL;
+	cleanup(worker_freep) struct pool_worker *w = NULL;
 	int r;
 
 	r = pool_find_slot(pool, ret_slot);
@@ -370,8 +369,7 @@ stint_pool_new(const char *name, size_t size, struct stint_chan *ch,
 	const struct stint_pool_ops *ops, void *arg, struct stint_pool **ret_pool,
 	struct stint_err *err)
 {
-	cleanup(pool_freep)
-	struct stint_pool *pool = calloc(1, sizeof(*pool));
+	cleanup(pool_freep) struct stint_pool *pool = calloc(1, sizeof(*pool));
 	int r;
 
 	if (!pool)

@@ -139,8 +139,7 @@ int
 stint_select(struct stint_ctx *ctx, struct stint_case *cases, size_t count)
 {
 	struct chan_wait on_stack[SELECT_ON_STACK];
-	cleanup(freep)
-	struct chan_wait *on_heap = NULL;
+	cleanup(freep) struct chan_wait *on_heap = NULL;
 	int r = select_now(ctx, cases, count);
 
 	if (r != -EAGAIN)

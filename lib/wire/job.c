@@ -18,12 +18,11 @@
 /* Bytes are copied behind the struct, each piece with a NUL after it. */
 struct parser {
 	struct job *job;
-	char *next; /* where the next piece goes */
+	char *next;    /* where the next piece goes */
 	unsigned seen; /* one bit per row of the table */
 };
 
-static void STINT_PRINTF(2, 3)
-fault(struct job *job, const char *fmt, ...)
+static void STINT_PRINTF(2, 3) fault(struct job *job, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -121,7 +120,10 @@ static const struct {
 	size_t name_len;
 	void (*take)(struct parser *p, struct bytes v);
 } known_fields[] = {
-#define FIELD(text, fn) {text, sizeof text - 1, fn}
+#define FIELD(text, fn)                                                                  \
+	{                                                                                \
+		text, sizeof text - 1, fn                                                \
+	}
 	FIELD("handler", take_handler),
 	FIELD("payload", take_payload),
 	FIELD("id", take_id),
@@ -147,7 +149,8 @@ take_x_field(struct parser *p, struct bytes name, struct bytes v)
 	name.p += strlen(X_PREFIX);
 	name.n -= strlen(X_PREFIX);
 	if (name.n == 0 || name.n > JOB_NAME_MAX || memchr(name.p, '\0', name.n))
-		return fault(job, "x- field: expected a name of 1 to %d bytes", JOB_NAME_MAX);
+		return fault(
+			job, "x- field: expected a name of 1 to %d bytes", JOB_NAME_MAX);
 	if (job->x_count == JOB_X_FIELDS_MAX)
 		return fault(job, "expected at most %d x- fields", JOB_X_FIELDS_MAX);
 	job->x[job->x_count].name = keep(p, name);
@@ -163,8 +166,8 @@ take_field(struct parser *p, struct bytes name, struct bytes v)
 	if (!name.p)
 		return fault(p->job, "field name of %zu bytes is too large", name.n);
 	if (!v.p)
-		return fault(p->job, "%.*s: %zu bytes are more than this daemon takes", shown,
-			name.p, v.n);
+		return fault(p->job, "%.*s: %zu bytes are more than this daemon takes",
+			shown, name.p, v.n);
 	if (is_x_field(name))
 		return take_x_field(p, name, v);
 	for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++) {
@@ -172,17 +175,20 @@ take_field(struct parser *p, struct bytes name, struct bytes v)
 			memcmp(known_fields[i].name, name.p, name.n) != 0)
 			continue;
 		if (p->seen & (1u << i))
-			return fault(p->job, "field \"%.*s\" stands twice", shown, name.p);
+			return fault(
+				p->job, "field \"%.*s\" stands twice", shown, name.p);
 		p->seen |= 1u << i;
 		return known_fields[i].take(p, v);
 	}
-	fault(p->job, "unknown field \"%.*s\"; own fields begin with \"x-\"", shown, name.p);
+	fault(p->job, "unknown field \"%.*s\"; own fields begin with \"x-\"", shown,
+		name.p);
 }
 
 static size_t
 block_bytes(size_t entry_id_len, const struct bytes *fields, size_t count, size_t x_max)
 {
-	size_t n = sizeof(struct job) + x_max * sizeof(struct job_x_field) + entry_id_len + 1;
+	size_t n = sizeof(struct job) + x_max * sizeof(struct job_x_field) +
+		   entry_id_len + 1;
 
 	for (size_t i = 0; i < count; i++)
 		n += fields[i].p ? fields[i].n + 1 : 0;
@@ -222,7 +228,8 @@ job_new(const char *entry_id, const struct bytes *fields, size_t count)
 	/* the entry id begins with the time at which Redis took the job */
 	job->submitted_unix_ms = strtoll(job->entry_id, NULL, 10);
 	if (taken < count)
-		fault(job, "expected at most %d fields, got %zu", JOB_FIELDS_MAX, count / 2);
+		fault(job, "expected at most %d fields, got %zu", JOB_FIELDS_MAX,
+			count / 2);
 	for (size_t i = 0; i + 1 < taken; i += 2)
 		take_field(&p, fields[i], fields[i + 1]);
 	if (!job->handler.p)

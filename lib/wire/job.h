@@ -16,10 +16,10 @@
 #include "lib/wire/keys.h"
 
 enum {
-	ENTRY_ID_BYTES = 44, /* "18446744073709551615-18446744073709551615" and a NUL */
-	JOB_FIELDS_MAX = 64, /* fields in one entry */
+	ENTRY_ID_BYTES = 44,   /* "18446744073709551615-18446744073709551615" and a NUL */
+	JOB_FIELDS_MAX = 64,   /* fields in one entry */
 	JOB_X_FIELDS_MAX = 24, /* x- fields in one entry: they fit a worker's frame */
-	JOB_NAME_MAX = 64, /* a handler's or x- field's name */
+	JOB_NAME_MAX = 64,     /* a handler's or x- field's name */
 	JOB_FAULT_BYTES = 200,
 };
 
@@ -39,18 +39,18 @@ struct job_x_field {
 
 struct job {
 	char entry_id[ENTRY_ID_BYTES]; /* in the stream: what is acknowledged */
-	struct bytes id; /* the job's id: its own or the entry's; terminated */
+	struct bytes id;      /* the job's id: its own or the entry's; terminated */
 	struct bytes handler; /* terminated; {NULL, 0} when the field is missing */
 	struct bytes payload;
-	struct bytes reply_to; /* {NULL, 0}: none; terminated */
+	struct bytes reply_to;    /* {NULL, 0}: none; terminated */
 	struct bytes traceparent; /* likewise */
-	int64_t timeout_ms; /* 0: the handler's own */
+	int64_t timeout_ms;       /* 0: the handler's own */
 	int64_t deadline_unix_ms; /* 0: none */
 	int64_t submitted_unix_ms;
 	int attempt; /* 1 = first */
 	size_t x_count;
 	struct job_x_field *x;
-	size_t block_bytes; /* memory that this job takes */
+	size_t block_bytes;          /* memory that this job takes */
 	char fault[JOB_FAULT_BYTES]; /* not empty: the job is malformed, and how */
 };
 

@@ -23,10 +23,11 @@ enum {
 
 /* Append "<prefix>:{<queue>}:<kind>" or, with a name, "...:<kind>:<name>". */
 void keys_add(struct buf *b, const char *prefix, const char *queue, const char *kind);
-void keys_add_named(struct buf *b, const char *prefix, const char *queue, const char *kind,
-	const char *name, size_t name_len);
+void keys_add_named(struct buf *b, const char *prefix, const char *queue,
+	const char *kind, const char *name, size_t name_len);
 
-/* 1..64 of A-Za-z0-9_.- (queues, prefixes) / 1..128 of A-Za-z0-9_.:- (ids, reply names) */
+/* 1..64 of A-Za-z0-9_.- (queues, prefixes) / 1..128 of A-Za-z0-9_.:- (ids, reply names)
+ */
 bool keys_is_queue_name(const char *s, size_t n);
 bool keys_is_job_id(const char *s, size_t n);
 

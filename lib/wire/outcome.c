@@ -67,8 +67,8 @@ signal_name(int sig, char fallback[16])
 }
 
 void
-outcome_json(struct buf *b, const struct outcome *o, const struct job *job, const char *queue,
-	const char *daemon)
+outcome_json(struct buf *b, const struct outcome *o, const struct job *job,
+	const char *queue, const char *daemon)
 {
 	char sig[16];
 
@@ -79,13 +79,15 @@ outcome_json(struct buf *b, const struct outcome *o, const struct job *job, cons
 	if (o->status != JOB_OK) {
 		json_str_lossy(b, "error", o->error, strlen(o->error));
 		if (o->stderr_tail.len > 0)
-			json_str_lossy(b, "stderr", o->stderr_tail.data, o->stderr_tail.len);
+			json_str_lossy(
+				b, "stderr", o->stderr_tail.data, o->stderr_tail.len);
 		if (o->signal != 0)
 			json_cstr(b, "signal", signal_name(o->signal, sig));
 		else if (o->exit_code >= 0)
 			json_int(b, "exit_code", o->exit_code);
 	}
-	json_str_lossy(b, "handler", job->handler.p ? job->handler.p : "", job->handler.n);
+	json_str_lossy(
+		b, "handler", job->handler.p ? job->handler.p : "", job->handler.n);
 	json_cstr(b, "queue", queue);
 	json_int(b, "attempt", job->attempt);
 	json_cstr(b, "daemon", daemon);

@@ -11,12 +11,12 @@
 
 enum job_status {
 	JOB_OK,
-	JOB_ERROR, /* the handler said no */
+	JOB_ERROR,   /* the handler said no */
 	JOB_TIMEOUT, /* its time was up */
 	JOB_CANCELLED,
-	JOB_CRASHED, /* killed by a signal, or its process was lost */
-	JOB_EXPIRED, /* its deadline passed before it started */
-	JOB_REJECTED, /* never run: malformed, unknown handler, too large */
+	JOB_CRASHED,     /* killed by a signal, or its process was lost */
+	JOB_EXPIRED,     /* its deadline passed before it started */
+	JOB_REJECTED,    /* never run: malformed, unknown handler, too large */
 	JOB_HANDED_BACK, /* not a result: the job goes back to its queue */
 };
 
@@ -29,11 +29,11 @@ struct outcome {
 	enum job_status status;
 	bool for_good; /* a failure that must not be retried */
 	struct buf output;
-	struct buf stderr_tail; /* at most OUTCOME_STDERR_BYTES */
+	struct buf stderr_tail;          /* at most OUTCOME_STDERR_BYTES */
 	char error[OUTCOME_ERROR_BYTES]; /* one line; "" when ok */
-	int exit_code; /* -1: did not exit */
-	int signal; /* 0: not killed by one */
-	int64_t started_unix_ms; /* 0: never started */
+	int exit_code;                   /* -1: did not exit */
+	int signal;                      /* 0: not killed by one */
+	int64_t started_unix_ms;         /* 0: never started */
 	int64_t finished_unix_ms;
 };
 

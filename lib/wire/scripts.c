@@ -5,7 +5,10 @@
 
 #include "scripts.inc"
 
-#define TEXT(n) {#n, script_##n, sizeof script_##n - 1}
+#define TEXT(n)                                                                          \
+	{                                                                                \
+#n, script_##n, sizeof script_##n - 1                                    \
+	}
 
 const struct script_text script_texts[SCRIPT_COUNT] = {
 	[SCRIPT_FINISH] = TEXT(finish),

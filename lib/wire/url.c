@@ -239,8 +239,7 @@ redis_url_parse(const char *text, struct redis_url *ret, struct stint_err *err)
 {
 	static const char *const later[] = {
 		"rediss", "redis+sentinel", "rediss+sentinel"};
-	cleanup(redis_url_fini)
-	struct redis_url u = {0};
+	cleanup(redis_url_fini) struct redis_url u = {0};
 	const char *rest;
 	int r;
 

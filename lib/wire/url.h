@@ -11,12 +11,12 @@
 #include <stint/err.h>
 
 struct redis_url {
-	char *host; /* NULL: a unix socket */
-	int port; /* 6379 when left out */
-	char *path; /* of the unix socket; NULL: TCP */
-	char *user; /* NULL: none (AUTH with the password alone) */
+	char *host;     /* NULL: a unix socket */
+	int port;       /* 6379 when left out */
+	char *path;     /* of the unix socket; NULL: TCP */
+	char *user;     /* NULL: none (AUTH with the password alone) */
 	char *password; /* NULL: no AUTH */
-	int db; /* 0 = no SELECT */
+	int db;         /* 0 = no SELECT */
 };
 
 /* Parse @text into @ret (zeroed by this function). -EINVAL with @err saying what is

@@ -54,6 +54,8 @@ concurrency: {WORKERS}
 queues:
   - default
 handlers:
+  bench:
+    command: [/bin/true]
   spawn:
     command: [/bin/true]
 results:

@@ -3,50 +3,20 @@
 import base64
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
-import redis as redis_py
+from util import Redis, STINTCTL, wait_until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-STINTCTL = pathlib.Path(os.environ.get("STINT_BUILD", ROOT / "build")) / "stintctl"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 MIB = 1024 * 1024
 
 
-class Server:
-    """A private redis-server on a unix socket."""
-
-    def __init__(self, folder, *options):
-        self.sock = str(folder / "redis.sock")
-        self.url = f"unix://{self.sock}"
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.sock, "--save", "",
-             "--dir", str(folder), *options], stdout=subprocess.DEVNULL)
-        wait_until(lambda: pathlib.Path(self.sock).exists())
-
-    def client(self, **options):
-        return redis_py.Redis(unix_socket_path=self.sock, **options)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-
-
-def wait_until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    started = Server(tmp_path_factory.mktemp("redis"))
+    started = Redis(tmp_path_factory.mktemp("redis")).start()
     yield started
     started.stop()
 
@@ -471,7 +441,7 @@ def test_faulty_url_is_a_usage_error_and_never_shown(ctl):
 
 
 def test_password_is_used_and_a_wrong_one_not_shown(ctl, tmp_path):
-    locked = Server(tmp_path, "--requirepass", "right")
+    locked = Redis(tmp_path, "--requirepass", "right").start()
     try:
         assert ctl("submit", "h", "--redis", f"unix://:right@{locked.sock}").returncode == 0
         assert ctl("submit", "h", "--redis", f"unix://default:right@{locked.sock}?db=1"

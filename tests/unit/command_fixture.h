@@ -83,6 +83,8 @@ attempt_run_in(struct attempt *a, struct handler_slot *in)
 		assert_int_equal(stint_ctx_with_timeout(stint_ctx_background(),
 					 a->conf.timeout_ms, &a->ctx),
 			0);
+	if (a->call.budget_ms == 0)
+		a->call.budget_ms = a->conf.timeout_ms;
 	handler_run(a->ctx, in, &a->call, &a->out);
 }
 

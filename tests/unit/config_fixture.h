@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,8 @@
 #include "daemon/config/config.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
+
+enum { PATH_BYTES = 256, TEXT_BYTES = 1024 };
 
 static inline void
 configp(struct config **c)
@@ -65,7 +66,7 @@ make_folder(void **state)
 static inline int
 remove_folder(void **state)
 {
-	char command[PATH_MAX];
+	char command[PATH_BYTES];
 
 	snprintf(command, sizeof command, "rm -r %s", (char *)*state);
 	free(*state);
@@ -75,11 +76,11 @@ remove_folder(void **state)
 /* Put a file into the folder; its path goes to @path. */
 static inline void
 write_file(const char *folder, const char *name, const void *data, size_t n,
-	char path[PATH_MAX])
+	char path[PATH_BYTES])
 {
 	cleanup(fclosep) FILE *f = NULL;
 
-	snprintf(path, PATH_MAX, "%s/%s", folder, name);
+	snprintf(path, PATH_BYTES, "%s/%s", folder, name);
 	f = fopen(path, "we");
 	assert_non_null(f);
 	assert_int_equal(fwrite(data, 1, n, f), n);

@@ -42,7 +42,8 @@ set_stderr_pipe(void)
 	int fds[2];
 
 	close_fd(&reader_fd);
-	set_stderr(old_stderr_fd); /* were it closed, an end of the pipe would become it */
+	set_stderr(
+		old_stderr_fd); /* were it closed, an end of the pipe would become it */
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	reader_fd = fds[0];
 	assert_int_equal(fcntl(reader_fd, F_SETFL, O_NONBLOCK), 0);

@@ -28,8 +28,7 @@ zeroed_buffer_is_empty_and_may_be_freed(void **state)
 static void
 appends_follow_each_other(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_str(&b, "id=");
@@ -46,8 +45,7 @@ appends_follow_each_other(void **state)
 static void
 content_survives_growth(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	for (int i = 0; i < 100000; i++)
@@ -60,8 +58,7 @@ content_survives_growth(void **state)
 static void
 room_is_as_large_as_asked(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 	char *to;
 
 	(void)state;
@@ -83,8 +80,7 @@ int_is_written_as_printf_would(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
+		cleanup(buf_fini) struct buf b = {0};
 
 		buf_int(&b, values[i]);
 		snprintf(expected, sizeof expected, "%" PRId64, values[i]);
@@ -97,8 +93,7 @@ fmt_of_any_length_arrives_whole(void **state)
 {
 	(void)state;
 	for (int n = 1; n < 300; n++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
+		cleanup(buf_fini) struct buf b = {0};
 
 		buf_str(&b, "<");
 		buf_fmt(&b, "%0*d", n, 0);
@@ -117,8 +112,7 @@ impossible_size_fails_and_the_rest_is_ignored(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
+		cleanup(buf_fini) struct buf b = {0};
 
 		buf_str(&b, "abc");
 		assert_null(buf_room(&b, sizes[i]));
@@ -135,8 +129,7 @@ impossible_size_fails_and_the_rest_is_ignored(void **state)
 static void
 shift_drops_the_front(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_shift(&b, 0);
@@ -154,8 +147,7 @@ shift_drops_the_front(void **state)
 static void
 reset_keeps_no_more_memory_than_asked(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_fmt(&b, "%5000s", "");
@@ -174,8 +166,7 @@ reset_keeps_no_more_memory_than_asked(void **state)
 static void
 reset_forgets_a_failure(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_str(&b, "abc");
@@ -189,8 +180,7 @@ reset_forgets_a_failure(void **state)
 static void
 cstr_does_not_count_its_end(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_str(&b, "abc");
@@ -203,8 +193,7 @@ cstr_does_not_count_its_end(void **state)
 static void
 take_hands_over_and_leaves_an_empty_buffer(void **state)
 {
-	cleanup(freep)
-	char *data = NULL;
+	cleanup(freep) char *data = NULL;
 	struct buf b = {0};
 	size_t len = 99;
 

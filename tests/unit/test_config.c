@@ -53,9 +53,8 @@ handler_of(const struct config *c, const char *name)
 static void
 empty_file_is_all_defaults(void **state)
 {
-	static const char *const texts[] = {
-		"", "\n\n", "# nothing\n", "---\n", "{}", "~", "\xef\xbb\xbf",
-		"redis:\ndefaults:\nhandlers:\nresults:\nlog:\n"};
+	static const char *const texts[] = {"", "\n\n", "# nothing\n", "---\n", "{}", "~",
+		"\xef\xbb\xbf", "redis:\ndefaults:\nhandlers:\nresults:\nlog:\n"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -96,7 +95,8 @@ shipped_file_is_the_defaults_and_one_handler(void **state)
 	assert_string_equal(h->argv[0], "/usr/bin/tr");
 }
 
-/* The table's names are all in the shipped file; one, which has no default, in a comment. */
+/* The table's names are all in the shipped file; one, which has no default, in a comment.
+ */
 static void
 shipped_file_names_every_key(void **state)
 {
@@ -111,8 +111,8 @@ shipped_file_names_every_key(void **state)
 	for (size_t i = 0; i < schema_key_count; i++) {
 		const char *dot = strrchr(schema_keys[i].path, '.');
 
-		snprintf(wanted, sizeof wanted, "%s:",
-			dot ? dot + 1 : schema_keys[i].path);
+		snprintf(wanted, sizeof wanted,
+			"%s:", dot ? dot + 1 : schema_keys[i].path);
 		if (!strstr(text, wanted))
 			fail_msg("%s is missing", schema_keys[i].path);
 		assert_true(strlen(schema_keys[i].help) > 0);
@@ -195,7 +195,8 @@ every_key_of_a_handler_is_taken(void **state)
 static void
 bare_handler_has_the_defaults(void **state)
 {
-	cleanup(configp) struct config *c = config_of("handlers: { h: { command: [x] } }");
+	cleanup(configp) struct config *c =
+		config_of("handlers: { h: { command: [x] } }");
 	const struct handler_conf *h = handler_of(c, "h");
 
 	(void)state;
@@ -210,14 +211,15 @@ bare_handler_has_the_defaults(void **state)
 static void
 handler_before_defaults_inherits_them_too(void **state)
 {
-	cleanup(configp) struct config *c =
-		config_of("handlers:\n"
-			  "  one: { command: [x] }\n"
-			  "  two: { command: [x], timeout: 2s, results: { store: none } }\n"
-			  "defaults: { timeout: 7s, kill_grace: 8s, output_limit: 9KiB,\n"
-			  "            payload_limit: 10 }\n"
-			  "results: { ttl: 11s, store: failures }\n");
-	const struct handler_conf *one = handler_of(c, "one"), *two = handler_of(c, "two");
+	cleanup(configp) struct config *c = config_of(
+		"handlers:\n"
+		"  one: { command: [x] }\n"
+		"  two: { command: [x], timeout: 2s, results: { store: none } }\n"
+		"defaults: { timeout: 7s, kill_grace: 8s, output_limit: 9KiB,\n"
+		"            payload_limit: 10 }\n"
+		"results: { ttl: 11s, store: failures }\n");
+	const struct handler_conf *one = handler_of(c, "one"),
+				  *two = handler_of(c, "two");
 
 	(void)state;
 	assert_int_equal(one->timeout_ms, 7000);
@@ -272,7 +274,8 @@ variables_are_replaced_in_every_text(void **state)
 		      "queues: [\"q${T_N}\"]\n"
 		      "handlers:\n"
 		      "  h:\n"
-		      "    command: [\"${T_ODD}\", a$$b, $, \"$x$\", \"$${T_N}\", \"${T_EMPTY}\"]\n"
+		      "    command: [\"${T_ODD}\", a$$b, $, \"$x$\", \"$${T_N}\", "
+		      "\"${T_EMPTY}\"]\n"
 		      "    timeout: ${T_N}min\n"
 		      "    environment: { HOST: \"${T_HOST}.${T_HOST}\" }\n");
 	h = handler_of(c, "h");
@@ -296,7 +299,7 @@ password_of(const char *folder, const char *name, const char *url)
 {
 	cleanup(buf_fini) struct buf faults = {0};
 	cleanup(configp) struct config *c = NULL;
-	char text[PATH_MAX], path[PATH_MAX];
+	char text[TEXT_BYTES], path[PATH_BYTES];
 
 	snprintf(text, sizeof text, "redis: { password_file: %s, url: '%s' }", name, url);
 	write_file(folder, "stint.yaml", text, strlen(text), path);
@@ -310,7 +313,7 @@ static void
 password_file_overrides_the_url(void **state)
 {
 	cleanup(freep) char *relative = NULL, *absolute = NULL;
-	char path[PATH_MAX];
+	char path[PATH_BYTES];
 
 	unsetenv("CREDENTIALS_DIRECTORY");
 	write_file(*state, "secret", "s3 cret\n", 8, path);
@@ -324,7 +327,7 @@ static void
 password_file_loses_one_new_line_only(void **state)
 {
 	cleanup(freep) char *password = NULL;
-	char path[PATH_MAX];
+	char path[PATH_BYTES];
 
 	unsetenv("CREDENTIALS_DIRECTORY");
 	write_file(*state, "lines", "a\n\n", 3, path);
@@ -336,7 +339,7 @@ static void
 password_file_is_sought_among_the_credentials_first(void **state)
 {
 	cleanup(freep) char *password = NULL;
-	char folder[PATH_MAX], path[PATH_MAX];
+	char folder[PATH_BYTES / 2], path[PATH_BYTES];
 
 	snprintf(folder, sizeof folder, "%s/credentials", (char *)*state);
 	assert_int_equal(mkdir(folder, 0700), 0);
@@ -389,7 +392,7 @@ restart_is_needed_for_another_password_in_the_file(void **state)
 	cleanup(buf_fini) struct buf faults = {0}, names = {0};
 	cleanup(configp) struct config *a = NULL, *b = NULL;
 	const char *text = "redis: { password_file: changing }";
-	char path[PATH_MAX], conf[PATH_MAX];
+	char path[PATH_BYTES], conf[PATH_BYTES];
 
 	unsetenv("CREDENTIALS_DIRECTORY");
 	write_file(*state, "changing.yaml", text, strlen(text), conf);
@@ -428,7 +431,7 @@ clients_see_redis_and_prefix_alone(void **state)
 		"queues: 3\n";
 	cleanup(buf_fini) struct buf faults = {0};
 	cleanup(config_redis_fini) struct config_redis c = {0};
-	char path[PATH_MAX];
+	char path[PATH_BYTES];
 
 	unsetenv("T_NOT_SET");
 	write_file(*state, "clients.yaml", text, strlen(text), path);
@@ -447,7 +450,7 @@ clients_are_told_of_faults_in_what_they_see(void **state)
 	static const char text[] = "redis: { urll: x }\nprefix: 'a b'\n";
 	cleanup(buf_fini) struct buf faults = {0};
 	cleanup(config_redis_fini) struct config_redis c = {0};
-	char path[PATH_MAX], expected[2 * PATH_MAX];
+	char path[PATH_BYTES], expected[TEXT_BYTES];
 
 	write_file(*state, "faulty.yaml", text, strlen(text), path);
 	assert_int_equal(config_load_redis(path, &c, &faults), -EINVAL);

@@ -23,48 +23,50 @@ values_of_the_wrong_type_or_range_are_faults(void **state)
 	static const struct fault_case cases[] = {
 		{"concurrency: 0",
 			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, got 0\n"},
-		{"concurrency: 4097",
-			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, got 4097\n"},
-		{"concurrency: -1",
-			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, got -1\n"},
+		{"concurrency: 4097", "stint.yaml:1:1: concurrency: expected 1..4096 or "
+				      "auto, got 4097\n"},
+		{"concurrency: -1", "stint.yaml:1:1: concurrency: expected 1..4096 or "
+				    "auto, got -1\n"},
 		{"concurrency: 99999999999999999999",
 			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, "
 			"got 99999999999999999999\n"},
 		{"concurrency: Auto",
 			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, "
 			"got \"Auto\"\n"},
-		{"concurrency: [1]",
-			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, got a list\n"},
-		{"concurrency: ~",
-			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, got nothing\n"},
-		{"concurrency:",
-			"stint.yaml:1:1: concurrency: expected 1..4096 or auto, got nothing\n"},
-		{"prefix: a:b",
-			"stint.yaml:1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got \"a:b\"\n"},
-		{"prefix: ''",
-			"stint.yaml:1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got \"\"\n"},
-		{"prefix: {}",
-			"stint.yaml:1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got a map\n"},
+		{"concurrency: [1]", "stint.yaml:1:1: concurrency: expected 1..4096 or "
+				     "auto, got a list\n"},
+		{"concurrency: ~", "stint.yaml:1:1: concurrency: expected 1..4096 or "
+				   "auto, got nothing\n"},
+		{"concurrency:", "stint.yaml:1:1: concurrency: expected 1..4096 or auto, "
+				 "got nothing\n"},
+		{"prefix: a:b", "stint.yaml:1:1: prefix: expected 1..64 of A-Za-z0-9_.-, "
+				"got \"a:b\"\n"},
+		{"prefix: ''", "stint.yaml:1:1: prefix: expected 1..64 of A-Za-z0-9_.-, "
+			       "got \"\"\n"},
+		{"prefix: {}", "stint.yaml:1:1: prefix: expected 1..64 of A-Za-z0-9_.-, "
+			       "got a map\n"},
 		{"unknown_handler: drop",
 			"stint.yaml:1:1: unknown_handler: expected a time span such as "
 			"\"30s\" or reject, got \"drop\"\n"},
-		{"unknown_handler: 0",
-			"stint.yaml:1:1: unknown_handler: expected 1ms..30d or reject, got 0\n"},
+		{"unknown_handler: 0", "stint.yaml:1:1: unknown_handler: expected "
+				       "1ms..30d or reject, got 0\n"},
 		{"shutdown_timeout: 25h",
 			"stint.yaml:1:1: shutdown_timeout: expected 0s..1d, got 25h\n"},
 		{"start_timeout: 0",
 			"stint.yaml:1:1: start_timeout: expected 1ms..1d, got 0\n"},
 		{"defaults: { timeout: 0 }",
 			"stint.yaml:1:13: defaults.timeout: expected 1ms..30d, got 0\n"},
-		{"defaults: { timeout: 31d }",
-			"stint.yaml:1:13: defaults.timeout: expected 1ms..30d, got 31d\n"},
+		{"defaults: { timeout: 31d }", "stint.yaml:1:13: defaults.timeout: "
+					       "expected 1ms..30d, got 31d\n"},
 		{"defaults: { timeout: 999999999w }",
-			"stint.yaml:1:13: defaults.timeout: expected 1ms..30d, got 999999999w\n"},
-		{"defaults: { kill_grace: -1s }",
-			"stint.yaml:1:13: defaults.kill_grace: expected a time span such as "
-			"\"30s\", got -1s\n"},
+			"stint.yaml:1:13: defaults.timeout: expected 1ms..30d, got "
+			"999999999w\n"},
+		{"defaults: { kill_grace: -1s }", "stint.yaml:1:13: defaults.kill_grace: "
+						  "expected a time span such as "
+						  "\"30s\", got -1s\n"},
 		{"defaults: { kill_grace: 61min }",
-			"stint.yaml:1:13: defaults.kill_grace: expected 0s..1h, got 61min\n"},
+			"stint.yaml:1:13: defaults.kill_grace: expected 0s..1h, got "
+			"61min\n"},
 		{"defaults: { output_limit: 1023 }",
 			"stint.yaml:1:13: defaults.output_limit: expected 1KiB..64MiB, "
 			"got 1023\n"},
@@ -72,9 +74,11 @@ values_of_the_wrong_type_or_range_are_faults(void **state)
 			"stint.yaml:1:13: defaults.output_limit: expected 1KiB..64MiB, "
 			"got 65MiB\n"},
 		{"defaults: { payload_limit: 0 }",
-			"stint.yaml:1:13: defaults.payload_limit: expected 1B..512MiB, got 0\n"},
+			"stint.yaml:1:13: defaults.payload_limit: expected 1B..512MiB, "
+			"got 0\n"},
 		{"defaults: { payload_limit: much }",
-			"stint.yaml:1:13: defaults.payload_limit: expected a size such as "
+			"stint.yaml:1:13: defaults.payload_limit: expected a size such "
+			"as "
 			"\"1MiB\", got \"much\"\n"},
 		{"results: { ttl: 500ms }",
 			"stint.yaml:1:12: results.ttl: expected 1s..365d, got 500ms\n"},
@@ -90,7 +94,8 @@ values_of_the_wrong_type_or_range_are_faults(void **state)
 		{"log: { format: journal }",
 			"stint.yaml:1:8: log.format: expected auto|text|json, "
 			"got \"journal\"\n"},
-		{"log: debug", "stint.yaml:1:1: log: expected a map of keys, got a text\n"},
+		{"log: debug",
+			"stint.yaml:1:1: log: expected a map of keys, got a text\n"},
 		{"handlers: []",
 			"stint.yaml:1:1: handlers: expected a map of keys, got a list\n"},
 		{"- a", "stint.yaml:1:1: expected a map of keys, got a list\n"},
@@ -110,18 +115,21 @@ queues_are_checked(void **state)
 			"names to weights, got \"default\"\n"},
 		{"queues: []", "stint.yaml:1:1: queues: expected 1..64 names, got 0\n"},
 		{"queues: {}", "stint.yaml:1:1: queues: expected 1..64 names, got 0\n"},
-		{"queues:\n  - a\n  - b\n  - a\n",
-			"stint.yaml:4:5: queues: expected each queue once, got \"a\" again\n"},
-		{"queues: [a, 'b c', [d], ~]",
-			"stint.yaml:1:13: queues: expected 1..64 of A-Za-z0-9_.-, got another "
-			"name\n"
-			"stint.yaml:1:20: queues: expected the name of a queue, got a list\n"
-			"stint.yaml:1:25: queues: expected the name of a queue, got nothing\n"},
+		{"queues:\n  - a\n  - b\n  - a\n", "stint.yaml:4:5: queues: expected "
+						   "each queue once, got \"a\" again\n"},
+		{"queues: [a, 'b c', [d], ~]", "stint.yaml:1:13: queues: expected 1..64 "
+					       "of A-Za-z0-9_.-, got another "
+					       "name\n"
+					       "stint.yaml:1:20: queues: expected the "
+					       "name of a queue, got a list\n"
+					       "stint.yaml:1:25: queues: expected the "
+					       "name of a queue, got nothing\n"},
 		{"queues: { a: 0, b: 1001, c: high, 'd e': 1 }",
 			"stint.yaml:1:11: queues.a: expected 1..1000, got 0\n"
 			"stint.yaml:1:17: queues.b: expected 1..1000, got 1001\n"
 			"stint.yaml:1:26: queues.c: expected 1..1000, got \"high\"\n"
-			"stint.yaml:1:35: queues.?: expected 1..64 of A-Za-z0-9_.-, got another "
+			"stint.yaml:1:35: queues.?: expected 1..64 of A-Za-z0-9_.-, got "
+			"another "
 			"name\n"},
 	};
 	cleanup(buf_fini) struct buf text = {0};
@@ -140,33 +148,42 @@ static void
 handlers_are_checked(void **state)
 {
 	static const struct fault_case cases[] = {
-		{"handlers:\n  resize:\n",
-			"stint.yaml:2:3: handlers.resize: expected the key \"command\", got "
-			"none\n"},
+		{"handlers:\n  resize:\n", "stint.yaml:2:3: handlers.resize: expected "
+					   "the key \"command\", got "
+					   "none\n"},
 		{"handlers: { a b: { command: [x] } }",
 			"stint.yaml:1:13: handlers.?: expected a name of 1..64 of "
 			"A-Za-z0-9_.-, got another\n"},
-		{"handlers: { h: [x] }",
-			"stint.yaml:1:13: handlers.h: expected a map of keys, got a list\n"},
+		{"handlers: { h: [x] }", "stint.yaml:1:13: handlers.h: expected a map of "
+					 "keys, got a list\n"},
 		{"handlers: { h: { command: /bin/true -x } }",
-			"stint.yaml:1:18: handlers.h.command: expected a list, the program and "
+			"stint.yaml:1:18: handlers.h.command: expected a list, the "
+			"program and "
 			"its arguments, got \"/bin/true -x\"\n"},
 		{"handlers: { h: { command: [] } }",
-			"stint.yaml:1:18: handlers.h.command: expected a list, the program and "
+			"stint.yaml:1:18: handlers.h.command: expected a list, the "
+			"program and "
 			"its arguments, got an empty one\n"},
 		{"handlers: { h: { command: ['', [x], {}, ~] } }",
-			"stint.yaml:1:28: handlers.h.command: expected a program first, got an "
+			"stint.yaml:1:28: handlers.h.command: expected a program first, "
+			"got an "
 			"empty text\n"
-			"stint.yaml:1:32: handlers.h.command: expected a text, got a list\n"
-			"stint.yaml:1:37: handlers.h.command: expected a text, got a map\n"
-			"stint.yaml:1:41: handlers.h.command: expected a text, got nothing\n"},
+			"stint.yaml:1:32: handlers.h.command: expected a text, got a "
+			"list\n"
+			"stint.yaml:1:37: handlers.h.command: expected a text, got a "
+			"map\n"
+			"stint.yaml:1:41: handlers.h.command: expected a text, got "
+			"nothing\n"},
 		{"handlers: { h: { command: [x], directory: var/lib } }",
-			"stint.yaml:1:32: handlers.h.directory: expected an absolute path, got "
+			"stint.yaml:1:32: handlers.h.directory: expected an absolute "
+			"path, got "
 			"\"var/lib\"\n"},
 		{"handlers: { h: { command: [x], environment: [A=1] } }",
-			"stint.yaml:1:32: handlers.h.environment: expected a map from names to "
+			"stint.yaml:1:32: handlers.h.environment: expected a map from "
+			"names to "
 			"texts, got a list\n"},
-		{"handlers: { h: { command: [x], environment: { A-B: 1, 2C: 1, D: , E: [] "
+		{"handlers: { h: { command: [x], environment: { A-B: 1, 2C: 1, D: , E: "
+		 "[] "
 		 "} } }",
 			"stint.yaml:1:47: handlers.h.environment.A-B: expected a name of "
 			"A-Za-z0-9_, not beginning with a digit, got another\n"
@@ -174,10 +191,12 @@ handlers_are_checked(void **state)
 			"A-Za-z0-9_, not beginning with a digit, got another\n"
 			"stint.yaml:1:62: handlers.h.environment.D: expected a text, got "
 			"nothing\n"
-			"stint.yaml:1:67: handlers.h.environment.E: expected a text, got a "
+			"stint.yaml:1:67: handlers.h.environment.E: expected a text, got "
+			"a "
 			"list\n"},
 		{"handlers: { h: { command: [x], results: { ttl: 0, store: x } } }",
-			"stint.yaml:1:43: handlers.h.results.ttl: expected 1s..365d, got 0\n"
+			"stint.yaml:1:43: handlers.h.results.ttl: expected 1s..365d, got "
+			"0\n"
 			"stint.yaml:1:51: handlers.h.results.store: expected "
 			"all|failures|none, got \"x\"\n"},
 	};
@@ -348,12 +367,11 @@ faults_of_the_url_say_what_is_wrong(void **state)
 	static const struct fault_case cases[] = {
 		{"redis: { url: 'redis://h:99999' }",
 			"stint.yaml:1:10: redis.url: port: expected 1..65535\n"},
-		{"redis: { url: rediss://h }",
-			"stint.yaml:1:10: redis.url: rediss:// is not supported yet by this "
-			"version\n"},
-		{"redis: { url: }",
-			"stint.yaml:1:10: redis.url: expected a text such as "
-			"redis://localhost:6379/0, got nothing\n"},
+		{"redis: { url: rediss://h }", "stint.yaml:1:10: redis.url: rediss:// is "
+					       "not supported yet by this "
+					       "version\n"},
+		{"redis: { url: }", "stint.yaml:1:10: redis.url: expected a text such as "
+				    "redis://localhost:6379/0, got nothing\n"},
 	};
 
 	(void)state;
@@ -385,43 +403,49 @@ faults_of_yaml_are_told(void **state)
 {
 	static const struct fault_case cases[] = {
 		{"prefix: a\nqueues: [q]\nprefix: b\n",
-			"stint.yaml:3:1: prefix: expected each key once, got it again (first "
+			"stint.yaml:3:1: prefix: expected each key once, got it again "
+			"(first "
 			"in line 1)\n"},
 		{"handlers:\n  h: { command: [x] }\n  h: { command: [y] }\n",
-			"stint.yaml:3:3: handlers.h: expected each key once, got it again "
+			"stint.yaml:3:3: handlers.h: expected each key once, got it "
+			"again "
 			"(first in line 2)\n"},
 		{"prefix: &a x\nlog: { level: *a }\n",
-			"stint.yaml:1:1: prefix: expected no anchors and aliases (& and *), "
+			"stint.yaml:1:1: prefix: expected no anchors and aliases (& and "
+			"*), "
 			"got an anchor\n"
-			"stint.yaml:2:8: log.level: expected no anchors and aliases (& and "
+			"stint.yaml:2:8: log.level: expected no anchors and aliases (& "
+			"and "
 			"*), got an alias\n"},
 		{"prefix: !!str 1\nqueues: !set [a]\n",
-			"stint.yaml:1:1: prefix: expected no tags, got one (it begins with "
+			"stint.yaml:1:1: prefix: expected no tags, got one (it begins "
+			"with "
 			"!)\n"
-			"stint.yaml:2:1: queues: expected no tags, got one (it begins with "
+			"stint.yaml:2:1: queues: expected no tags, got one (it begins "
+			"with "
 			"!)\n"},
-		{"log: &l { level: 3 }\n",
-			"stint.yaml:1:1: log: expected no anchors and aliases (& and *), got "
-			"an anchor\n"},
+		{"log: &l { level: 3 }\n", "stint.yaml:1:1: log: expected no anchors and "
+					   "aliases (& and *), got "
+					   "an anchor\n"},
 		{"prefix: a\n---\nprefix: b\n",
 			"stint.yaml:2:1: expected one document, got a second\n"},
-		{"? [a]\n: b\n",
-			"stint.yaml:1:3: expected a plain key, got a list, a map or an alias\n"},
+		{"? [a]\n: b\n", "stint.yaml:1:3: expected a plain key, got a list, a "
+				 "map or an alias\n"},
 		{"\"url\\0x\": 1",
 			"stint.yaml:1:1: expected a key without NUL, got one\n"},
 		{"prefix: \"a\\0b\"",
 			"stint.yaml:1:1: prefix: expected text without NUL, got one\n"},
-		{"a: b: c\n",
-			"stint.yaml:1:5: expected valid YAML: mapping values are not allowed "
-			"in this context\n"},
-		{"prefix: a\n\tqueues: b\n",
-			"stint.yaml:2:1: expected valid YAML: found character that cannot "
-			"start any token\n"},
-		{"queues: [a\n",
-			"stint.yaml:2:1: expected valid YAML: did not find expected ',' or "
-			"']'\n"},
-		{"prefix: a\nx: \xff\n",
-			"stint.yaml:2:4: expected valid YAML: invalid leading UTF-8 octet\n"},
+		{"a: b: c\n", "stint.yaml:1:5: expected valid YAML: mapping values are "
+			      "not allowed "
+			      "in this context\n"},
+		{"prefix: a\n\tqueues: b\n", "stint.yaml:2:1: expected valid YAML: found "
+					     "character that cannot "
+					     "start any token\n"},
+		{"queues: [a\n", "stint.yaml:2:1: expected valid YAML: did not find "
+				 "expected ',' or "
+				 "']'\n"},
+		{"prefix: a\nx: \xff\n", "stint.yaml:2:4: expected valid YAML: invalid "
+					 "leading UTF-8 octet\n"},
 	};
 
 	(void)state;
@@ -438,13 +462,14 @@ alias_bomb_costs_nothing(void **state)
 	(void)state;
 	buf_str(&text, "a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
 	for (int i = 1; i < 10; i++)
-		buf_fmt(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i,
-			i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+		buf_fmt(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n",
+			i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
 	assert_int_equal(
 		config_load("stint.yaml", buf_cstr(&text), &c, &faults), -EINVAL);
 	for (const char *p = buf_cstr(&faults); (p = strchr(p, '\n')); p++)
 		lines++;
-	assert_int_equal(lines, 10 /* unknown */ + 10 /* anchors */ + 9 * 7 /* aliases */);
+	assert_int_equal(
+		lines, 10 /* unknown */ + 10 /* anchors */ + 9 * 7 /* aliases */);
 }
 
 static void
@@ -475,7 +500,7 @@ assert_file_fault(const char *path, const char *expected)
 {
 	cleanup(buf_fini) struct buf faults = {0};
 	cleanup(configp) struct config *c = NULL;
-	char line[2 * PATH_MAX];
+	char line[TEXT_BYTES];
 
 	assert_int_equal(config_load(path, NULL, &c, &faults), -EINVAL);
 	snprintf(line, sizeof line, "%s%s\n", path, expected);
@@ -488,7 +513,7 @@ files_that_are_none_are_faults(void **state)
 	static const char elf[] = "\x7f"
 				  "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0";
 	cleanup(freep) char *big = calloc(1, BIG_BYTES);
-	char path[PATH_MAX];
+	char path[PATH_BYTES];
 
 	assert_non_null(big);
 	assert_file_fault("/nonexistent/stint.yaml",
@@ -532,7 +557,7 @@ password_files_are_checked(void **state)
 		{"a\0b", 3, "expected a password in the file, got a NUL byte"},
 	};
 	cleanup(freep) char *big = calloc(1, 5000);
-	char path[PATH_MAX], text[PATH_MAX], expected[PATH_MAX];
+	char path[PATH_BYTES], text[TEXT_BYTES], expected[TEXT_BYTES];
 
 	assert_non_null(big);
 	unsetenv("CREDENTIALS_DIRECTORY");

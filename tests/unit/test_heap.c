@@ -28,8 +28,7 @@ next_random(uint32_t *seed)
 static void
 empty_heap_has_no_minimum(void **state)
 {
-	cleanup(heap_fini)
-	struct heap h = {0};
+	cleanup(heap_fini) struct heap h = {0};
 
 	(void)state;
 	assert_null(heap_min(&h));
@@ -38,8 +37,7 @@ empty_heap_has_no_minimum(void **state)
 static void
 nodes_come_out_in_order(void **state)
 {
-	cleanup(heap_fini)
-	struct heap h = {0};
+	cleanup(heap_fini) struct heap h = {0};
 	struct heap_node nodes[NODE_COUNT] = {0};
 	int64_t last = INT64_MIN;
 	uint32_t seed = 1;
@@ -63,8 +61,7 @@ nodes_come_out_in_order(void **state)
 static void
 extreme_keys_are_ordered(void **state)
 {
-	cleanup(heap_fini)
-	struct heap h = {0};
+	cleanup(heap_fini) struct heap h = {0};
 	struct heap_node high = {.key = INT64_MAX}, low = {.key = INT64_MIN}, zero = {0};
 
 	(void)state;
@@ -81,8 +78,7 @@ extreme_keys_are_ordered(void **state)
 static void
 removing_what_is_not_in_changes_nothing(void **state)
 {
-	cleanup(heap_fini)
-	struct heap h = {0};
+	cleanup(heap_fini) struct heap h = {0};
 	struct heap_node in = {.key = 1}, out = {.key = 0};
 
 	(void)state;
@@ -99,8 +95,7 @@ removing_what_is_not_in_changes_nothing(void **state)
 static void
 minimum_is_right_after_any_push_or_removal(void **state)
 {
-	cleanup(heap_fini)
-	struct heap h = {0};
+	cleanup(heap_fini) struct heap h = {0};
 	struct heap_node nodes[NODE_COUNT] = {0};
 	size_t inside = 0;
 	uint32_t seed = 2;

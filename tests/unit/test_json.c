@@ -81,8 +81,7 @@ fill_random(char out[RANDOM_BYTES_MAX], uint32_t *seed)
 static void
 members_are_separated_by_commas(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	json_open(&b);
@@ -99,8 +98,7 @@ members_are_separated_by_commas(void **state)
 static void
 objects_and_arrays_nest(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	json_open(&b);
@@ -127,8 +125,7 @@ objects_and_arrays_nest(void **state)
 static void
 lines_are_not_separated(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
@@ -143,8 +140,7 @@ lines_are_not_separated(void **state)
 static void
 control_characters_and_quotes_are_escaped(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 	static const char text[] = "a\"b\\c/\b\f\n\r\t\0\x01\x1f\x7f\xe2\x80\xa8";
 
 	(void)state;
@@ -156,10 +152,8 @@ control_characters_and_quotes_are_escaped(void **state)
 static void
 every_ascii_byte_reads_back(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
-	cleanup(json_freep)
-	json_t *j = NULL;
+	cleanup(buf_fini) struct buf b = {0};
+	cleanup(json_freep) json_t *j = NULL;
 	char text[128];
 
 	(void)state;
@@ -175,8 +169,7 @@ every_ascii_byte_reads_back(void **state)
 static void
 keys_are_escaped_too(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	json_open(&b);
@@ -189,10 +182,8 @@ keys_are_escaped_too(void **state)
 static void
 extreme_ints_read_back(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
-	cleanup(json_freep)
-	json_t *j = NULL;
+	cleanup(buf_fini) struct buf b = {0};
+	cleanup(json_freep) json_t *j = NULL;
 
 	(void)state;
 	json_open(&b);
@@ -207,8 +198,7 @@ extreme_ints_read_back(void **state)
 static void
 empty_buffer_is_an_empty_string(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	json_open(&b);
@@ -278,8 +268,7 @@ utf8_check_agrees_with_jansson(void **state)
 	(void)state;
 	for (int i = 0; i < RANDOM_ROUNDS; i++) {
 		size_t n = fill_random(text, &seed);
-		cleanup(json_freep)
-		json_t *j = json_stringn(text, n);
+		cleanup(json_freep) json_t *j = json_stringn(text, n);
 
 		assert_true(json_is_utf8(text, n) == (j != NULL));
 		valid_count += j != NULL;
@@ -318,10 +307,8 @@ bytes_of_any_kind_read_back(void **state)
 
 	(void)state;
 	for (int i = 0; i < RANDOM_ROUNDS; i++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
-		cleanup(json_freep)
-		json_t *j = NULL;
+		cleanup(buf_fini) struct buf b = {0};
+		cleanup(json_freep) json_t *j = NULL;
 		const json_t *plain, *base64;
 		size_t n = fill_random(text, &seed);
 
@@ -355,8 +342,7 @@ base64_is_padded_to_fours(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
+		cleanup(buf_fini) struct buf b = {0};
 
 		json_open(&b);
 		json_bytes(&b, "b", cases[i].bytes, strlen(cases[i].bytes));
@@ -382,8 +368,7 @@ lossy_replaces_each_bad_byte(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
+		cleanup(buf_fini) struct buf b = {0};
 
 		json_str_lossy(&b, NULL, cases[i].bytes, strlen(cases[i].bytes));
 		buf_shift(&b, 1);
@@ -400,10 +385,8 @@ lossy_of_any_bytes_reads_back(void **state)
 
 	(void)state;
 	for (int i = 0; i < RANDOM_ROUNDS; i++) {
-		cleanup(buf_fini)
-		struct buf b = {0};
-		cleanup(json_freep)
-		json_t *j = NULL;
+		cleanup(buf_fini) struct buf b = {0};
+		cleanup(json_freep) json_t *j = NULL;
 		size_t n = fill_random(text, &seed);
 
 		json_open(&b);

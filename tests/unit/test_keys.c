@@ -13,8 +13,7 @@
 static void
 queue_stands_in_braces(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	keys_add(&b, "stint", "default", "jobs");
@@ -24,8 +23,7 @@ queue_stands_in_braces(void **state)
 static void
 name_comes_last(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	keys_add_named(&b, "stint", "default", "result", "1732153200000-0xx", 15);
@@ -35,8 +33,7 @@ name_comes_last(void **state)
 static void
 keys_are_appended(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_str(&b, "> ");

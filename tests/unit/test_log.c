@@ -1,358 +1,456 @@
 /*
- * test_log.c - lines as they arrive at the other end of standard error
+ * test_log.c - log lines, read back through a pipe that stands in for standard error
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "tests/unit/log_pipe.h"
+#include <unistd.h>
+#include <stint/clock.h>
+#include "daemon/obs/log.h"
+#include "lib/base/cleanup.h"
 
 enum {
-	VALUE_BYTES = 1024, /* a value may have that many */
-	LONG_BYTES = 100 * 1000,
+	LINE_MAX_BYTES = 4096,
+	READ_BYTES = 256 << 10, /* more than a pipe holds */
+};
+
+#define TIME "2026-11-21T04:12:09.123Z"
+
+/* Standard error, put aside while a test runs. */
+struct stage {
+	int saved_fd;
+	int read_fd;
+	char text[READ_BYTES];
 };
 
 static void
-set_journal_stream(int fd)
+put_on_stderr(int fd)
 {
-	struct stat st;
-	char text[64];
-
-	assert_int_equal(fstat(fd, &st), 0);
-	snprintf(
-		text, sizeof text, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-	assert_int_equal(setenv("JOURNAL_STREAM", text, 1), 0);
+	assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	close(fd);
 }
 
-static void
-json_freep(json_t **j)
+static int
+set_stage(void **state)
 {
-	json_decref(*j);
+	struct stage *s = calloc(1, sizeof *s);
+	int fds[2];
+
+	if (!s || pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	*state = s;
+	s->saved_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	s->read_fd = fds[0];
+	put_on_stderr(fds[1]);
+	unsetenv("JOURNAL_STREAM");
+	stint_clock_set(0, INT64_C(1795234329123));
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	return 0;
 }
 
-static json_t *
-arrived_json(void)
+static int
+clear_stage(void **state)
 {
-	const char *text = arrived();
-	json_error_t error;
-	json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	struct stage *s = *state;
 
-	if (!j)
-		fail_msg("%s: %s", text, error.text);
-	return j;
+	put_on_stderr(s->saved_fd);
+	close_fd(&s->read_fd);
+	stint_clock_reset();
+	free(s);
+	return 0;
 }
 
+/* All that was written up to now. */
 static const char *
-member(const json_t *j, const char *name)
+written(struct stage *s)
 {
-	const char *s = json_string_value(json_object_get(j, name));
+	struct pollfd p = {.fd = s->read_fd, .events = POLLIN};
+	size_t len = 0;
 
-	if (!s)
-		fail_msg("no string \"%s\"", name);
-	return s;
-}
+	while (poll(&p, 1, 0) == 1 && p.revents & POLLIN) {
+		ssize_t n = read(s->read_fd, s->text + len, sizeof s->text - 1 - len);
 
-static void
-fill(char out[LONG_BYTES], const char *piece)
-{
-	size_t n = strlen(piece);
-
-	memset(out, 0, LONG_BYTES);
-	for (size_t i = 0; i + n < LONG_BYTES; i += n)
-		memcpy(out + i, piece, n);
-}
-
-/* The first test: log_setup() was not called by any before it. */
-static void
-until_setup_it_is_info_and_auto(void **state)
-{
-	(void)state;
-	assert_true(log_is_on(LOG_LEVEL_INFO));
-	assert_false(log_is_on(LOG_LEVEL_DEBUG));
-	set_journal_stream(STDERR_FILENO);
-	log_info("up");
-	assert_string_equal(arrived(), "<6>up\n");
+		assert_true(n > 0);
+		len += (size_t)n;
+	}
+	s->text[len] = '\0';
+	return s->text;
 }
 
 static void
 text_has_time_level_sentence_and_values(void **state)
 {
-	(void)state;
-	log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
-	log_warn("redis lost, reconnecting", F_STR("why", "end of file"),
-		F_INT("retry_ms", 50));
-	log_error("a");
-	log_info("b", F_INT("least", INT64_MIN));
-	log_debug("c", F_STR("queue", "default"));
-	assert_string_equal(arrived(), NOW
-		" warning redis lost, reconnecting why=\"end of file\" retry_ms=50\n" NOW
-		" error a\n" NOW " info b least=-9223372036854775808\n" NOW
-		" debug c queue=default\n");
+	log_info("started");
+	assert_string_equal(written(*state), TIME " info started\n");
+	log_error("job failed", F_STR("job", "17-0"), F_INT("attempt", -2));
+	assert_string_equal(
+		written(*state), TIME " error job failed job=17-0 attempt=-2\n");
+	log_warn("limits", F_INT("min", INT64_MIN), F_INT("max", INT64_MAX));
+	assert_string_equal(written(*state), TIME
+		" warning limits min=-9223372036854775808 max=9223372036854775807\n");
 }
 
 static void
-silent_levels_say_and_evaluate_nothing(void **state)
+levels_below_the_set_one_are_silent(void **state)
 {
-	int evaluated = 0;
+	static const enum log_level levels[] = {
+		LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+	static const char *const expected[] = {
+		TIME " error e\n",
+		TIME " error e\n" TIME " warning w\n",
+		TIME " error e\n" TIME " warning w\n" TIME " info i\n",
+		TIME " error e\n" TIME " warning w\n" TIME " info i\n" TIME " debug d\n",
+	};
 
-	(void)state;
-	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-	log_warn("w", F_INT("n", ++evaluated));
-	log_info("i", F_INT("n", ++evaluated));
-	log_debug("d", F_INT("n", ++evaluated));
-	assert_int_equal(evaluated, 0);
-	assert_string_equal(arrived(), "");
-	log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
-	log_warn("w", F_INT("n", ++evaluated));
-	log_info("i", F_INT("n", ++evaluated));
-	assert_string_equal(arrived(), NOW " warning w n=1\n");
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		log_setup(levels[i], LOG_FORMAT_TEXT);
+		for (size_t k = 0; k < ARRAY_LEN(levels); k++)
+			assert_int_equal(log_is_on(levels[k]), k <= i);
+		log_error("e");
+		log_warn("w");
+		log_info("i");
+		log_debug("d");
+		assert_string_equal(written(*state), expected[i]);
+	}
 }
 
 static void
-text_values_are_quoted_only_where_they_must_be(void **state)
+values_are_quoted_only_when_they_must_be(void **state)
 {
 	static const struct {
 		const char *value;
-		const char *expected;
+		const char *text;
 	} cases[] = {
-		{"default", "default"},
-		{"1732153200000-0", "1732153200000-0"},
-		{"it's{[,;:]}", "it's{[,;:]}"},
-		{"J\xc3\xb6rg-\xe2\x82\xac-\xf0\x9f\x98\x80",
-			"J\xc3\xb6rg-\xe2\x82\xac-\xf0\x9f\x98\x80"},
+		{"plain", "plain"},
+		{"a=b,c:d/e\\f", "a=b,c:d/e\\f"},
 		{"", "\"\""},
 		{"two words", "\"two words\""},
-		{"a\"b", "\"a\\\"b\""},
-		{"a=b", "a=b"},
-		{"a\\b", "a\\b"},
-		{"a \\b", "\"a \\\\b\""},
-		{"a\nb\rc\td", "\"a\\nb\\rc\\td\""},
+		{"say \"hi\" \\", "\"say \\\"hi\\\" \\\\\""},
+		{"\"", "\"\\\"\""},
+		{"a\nb\tc\rd", "\"a\\nb\\tc\\rd\""},
 		{"\x01\x1b[31m\x7f", "\"\\x01\\x1b[31m\\x7f\""},
-		{"C1:\xc2\x9b-\xc2\xa0", "\"C1:\\xc2\\x9b-\xc2\xa0\""},
-		{"\xff-\xc3\xa4", "\"\\xff-\xc3\xa4\""},
-		{"cut:\xe2\x82", "\"cut:\\xe2\\x82\""},
-		{"overlong:\xc0\xaf", "\"overlong:\\xc0\\xaf\""},
-		{"surrogate:\xed\xa0\x80", "\"surrogate:\\xed\\xa0\\x80\""},
+		{"gr\xc3\xbcn", "gr\xc3\xbcn"},
+		{"\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80"},
+		{"\xff", "\"\\xff\""},
+		{"a\xc3", "\"a\\xc3\""},
+		{"\xc0\xaf", "\"\\xc0\\xaf\""}, /* overlong */
+		{"\xe0\x80\xaf", "\"\\xe0\\x80\\xaf\""},
+		{"\xf0\x80\x80\xaf", "\"\\xf0\\x80\\x80\\xaf\""},
+		{"\xed\xa0\x80", "\"\\xed\\xa0\\x80\""},          /* a surrogate */
+		{"\xf4\x90\x80\x80", "\"\\xf4\\x90\\x80\\x80\""}, /* over U+10FFFF */
+		{"\xf5\x80\x80\x80", "\"\\xf5\\x80\\x80\\x80\""},
+		{"\xc2\x9b"
+		 "1m",
+			"\"\\xc2\\x9b1m\""}, /* C1: a terminal's CSI */
+		{"\xe2\x82", "\"\\xe2\\x82\""},
 	};
-	char expected[128];
 
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		log_info("m", F_STR("v", cases[i].value), F_INT("after", i));
-		snprintf(expected, sizeof expected, NOW " info m v=%s after=%zu\n",
-			cases[i].expected, i);
-		assert_string_equal(arrived(), expected);
+		char expected[256];
+
+		log_info("m", F_STR("v", cases[i].value));
+		snprintf(expected, sizeof expected, TIME " info m v=%s\n", cases[i].text);
+		assert_string_equal(written(*state), expected);
 	}
 }
 
 static void
-a_sentence_stays_one_line(void **state)
+sentence_with_a_new_line_is_still_one_line(void **state)
 {
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-	log_info("say \"hi\"\nand\xff go");
-	assert_string_equal(arrived(), NOW " info say \"hi\"\\nand\\xff go\n");
+	log_info("a\nb \"c\"");
+	assert_string_equal(written(*state), TIME " info a\\nb \"c\"\n");
 }
 
 static void
-journal_lines_begin_with_their_priority(void **state)
+json_is_what_a_parser_reads_back(void **state)
 {
-	(void)state;
-	set_journal_stream(STDERR_FILENO);
+	json_t *line, *member;
+
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+	log_warn("redis \"lost\"", F_STR("why", "a\nb\\c\x01 gr\xc3\xbcn"),
+		F_STR("bytes", "x\xff"), F_INT("retry_ms", 50));
+	line = json_loads(written(*state), 0, NULL);
+	assert_non_null(line);
+	assert_int_equal(json_object_size(line), 6);
+	member = json_object_get(line, "time");
+	assert_string_equal(json_string_value(member), TIME);
+	member = json_object_get(line, "level");
+	assert_string_equal(json_string_value(member), "warning");
+	member = json_object_get(line, "msg");
+	assert_string_equal(json_string_value(member), "redis \"lost\"");
+	member = json_object_get(line, "why");
+	assert_string_equal(json_string_value(member), "a\nb\\c\x01 gr\xc3\xbcn");
+	member = json_object_get(line, "bytes");
+	assert_string_equal(json_string_value(member), "x\xef\xbf\xbd");
+	assert_int_equal(json_integer_value(json_object_get(line, "retry_ms")), 50);
+	json_decref(line);
+}
+
+static void
+set_journal_stream(long long inode_offset)
+{
+	char text[64];
+	struct stat st;
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(text, sizeof text, "%ju:%ju", (uintmax_t)st.st_dev,
+		(uintmax_t)((long long)st.st_ino + inode_offset));
+	setenv("JOURNAL_STREAM", text, 1);
+}
+
+static void
+auto_under_the_journal_has_priorities_and_no_time(void **state)
+{
+	set_journal_stream(0);
 	log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_AUTO);
-	log_error("a", F_INT("n", 1));
-	log_warn("b");
-	log_info("c");
+	log_error("e", F_INT("n", 1));
+	log_warn("w");
+	log_info("i");
 	log_debug("d");
-	assert_string_equal(arrived(), "<3>a n=1\n<4>b\n<6>c\n<7>d\n");
+	assert_string_equal(written(*state), "<3>e n=1\n<4>w\n<6>i\n<7>d\n");
 }
 
 static void
-a_journal_that_is_not_fd_2_does_not_count(void **state)
+auto_is_text_when_stderr_was_redirected_from_the_journal(void **state)
 {
-	static const char *const streams[] = {"", ":", "1", "8:", "0:0", "x:y"};
-
-	(void)state;
-	set_journal_stream(STDIN_FILENO);
+	set_journal_stream(1);
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
-	log_info("a");
-	assert_string_equal(arrived(), NOW " info a\n");
-	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-		setenv("JOURNAL_STREAM", streams[i], 1);
-		log_setup(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
-		log_info("a");
-		assert_string_equal(arrived(), NOW " info a\n");
+	log_info("i");
+	assert_string_equal(written(*state), TIME " info i\n");
+	setenv("JOURNAL_STREAM", "rubbish", 1);
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
+	log_info("i");
+	assert_string_equal(written(*state), TIME " info i\n");
+}
+
+static void
+named_format_holds_under_the_journal(void **state)
+{
+	set_journal_stream(0);
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	log_info("i");
+	assert_string_equal(written(*state), TIME " info i\n");
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+	log_info("i");
+	assert_string_equal(written(*state),
+		"{\"time\":\"" TIME "\",\"level\":\"info\",\"msg\":\"i\"}\n");
+}
+
+static void
+long_value_is_cut_and_the_next_is_there(void **state)
+{
+	char value[2000], expected[2000];
+
+	memset(value, 'x', sizeof value);
+	value[sizeof value - 1] = '\0';
+	log_info("m", F_STR("v", value), F_STR("w", "y"));
+	snprintf(expected, sizeof expected, TIME " info m v=%.1024s... w=y\n", value);
+	assert_string_equal(written(*state), expected);
+}
+
+/* However long the values and of whatever bytes: one line, at most 4 KiB, and the JSON
+ * is JSON. */
+static void
+line_never_exceeds_4_kib(void **state)
+{
+	static const char *const patterns[] = {"x", "\n", "\xff", "\"", "\xe2\x82\xac"};
+	static const enum log_format formats[] = {LOG_FORMAT_TEXT, LOG_FORMAT_JSON};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(patterns); i++) {
+		const char *pattern = patterns[i / 2], *line;
+		char value[3001] = "";
+
+		log_setup(LOG_LEVEL_INFO, formats[i % 2]);
+		while (strlen(value) + strlen(pattern) < sizeof value)
+			strcat(value, pattern);
+		for (size_t skip = 0; skip < 3000; skip += strlen(pattern) * 7) {
+			const char *v = value + skip;
+
+			log_info(v, F_STR("a", v), F_STR("b", value), F_STR("c", v),
+				F_STR("d", v), F_INT("e", 5));
+			line = written(*state);
+			assert_in_range(strlen(line), 1, LINE_MAX_BYTES);
+			assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+			if (i % 2) {
+				json_t *parsed = json_loads(line, 0, NULL);
+
+				assert_non_null(parsed);
+				json_decref(parsed);
+			}
+		}
 	}
 }
 
 static void
-formats_that_are_asked_for_hold_in_the_journal_too(void **state)
+missing_fields_are_owned_up_to(void **state)
 {
-	(void)state;
-	set_journal_stream(STDERR_FILENO);
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-	log_info("a");
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-	log_info("a");
-	assert_string_equal(arrived(),
-		NOW " info a\n{\"time\":\"" NOW "\",\"level\":\"info\",\"msg\":\"a\"}\n");
-}
-
-static void
-json_is_one_object_a_line(void **state)
-{
-	cleanup(json_freep) json_t *j = NULL;
-
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-	log_warn("redis \"lost\"\n", F_STR("why", "a\x01\xff\xc3\xa4\\"),
-		F_STR("empty", ""), F_INT("most", INT64_MAX));
-	j = arrived_json();
-	assert_string_equal(member(j, "time"), NOW);
-	assert_string_equal(member(j, "level"), "warning");
-	assert_string_equal(member(j, "msg"), "redis \"lost\"\n");
-	assert_string_equal(member(j, "why"), "a\x01\xef\xbf\xbd\xc3\xa4\\");
-	assert_string_equal(member(j, "empty"), "");
-	assert_true(json_integer_value(json_object_get(j, "most")) == INT64_MAX);
-	assert_int_equal(json_object_size(j), 6);
-}
-
-static void
-a_long_value_is_cut_and_the_next_ones_are_not(void **state)
-{
-	static char value[LONG_BYTES];
-	static const char end[] = "...\" id=1732153200000-0 n=7\n";
+	char value[1025];
 	const char *line;
 
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-	fill(value, "two words ");
-	log_info("m", F_STR("v", value), F_STR("id", "1732153200000-0"), F_INT("n", 7));
-	line = arrived();
-	assert_true(strlen(line) > VALUE_BYTES && strlen(line) < VALUE_BYTES + 100);
-	assert_string_equal(line + strlen(line) - strlen(end), end);
-	log_info(value, F_STR("id", "1732153200000-0"), F_INT("n", 7));
-	assert_non_null(strstr(arrived(), "... id=1732153200000-0 n=7\n"));
+	memset(value, 'x', sizeof value);
+	value[sizeof value - 1] = '\0';
+	log_info("m", F_STR("a", value), F_STR("b", value), F_STR("c", value),
+		F_STR("d", value), F_INT("e", 5));
+	line = written(*state);
+	assert_null(strstr(line, " e=5"));
+	assert_non_null(strstr(line, "... cut=1\n"));
 }
 
 static void
-a_value_of_1_kib_is_whole(void **state)
+fill_pipe(void)
 {
-	static char value[LONG_BYTES];
-	char expected[LINE_BYTES];
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+	char block[LINE_MAX_BYTES];
 
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-	fill(value, "x");
-	value[VALUE_BYTES] = '\0';
-	log_info("m", F_STR("v", value));
-	snprintf(expected, sizeof expected, NOW " info m v=%.*s\n", VALUE_BYTES, value);
-	assert_string_equal(arrived(), expected);
+	memset(block, '.', sizeof block);
+	fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+	while (write(STDERR_FILENO, block, sizeof block) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+	fcntl(STDERR_FILENO, F_SETFL, flags);
 }
 
 static void
-characters_are_not_cut_in_two(void **state)
+full_pipe_drops_lines_and_the_next_says_how_many(void **state)
 {
-	static char value[LONG_BYTES];
+	uint64_t before = log_dropped_count();
 
-	(void)state;
-	for (int shift = 0; shift < 4; shift++) {
-		fill(value, "\xf0\x9f\x98\x80");
-		memcpy(value, "aaaa", 4);
-		log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-		log_info("m", F_STR("v", value + shift));
-		assert_null(strchr(arrived(), '\\'));
-		log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-		log_info("m", F_STR("v", value + shift));
-		assert_null(strstr(arrived(), "\\ufffd"));
-	}
+	fill_pipe();
+	for (int i = 0; i < 3; i++)
+		log_info("lost"); /* would block here for ever */
+	assert_int_equal(log_dropped_count() - before, 3);
+	written(*state);
+	log_info("back");
+	assert_string_equal(written(*state),
+		TIME " warning log lines were dropped count=3\n" TIME " info back\n");
+	log_info("and on");
+	assert_string_equal(written(*state), TIME " info and on\n");
+	assert_int_equal(log_dropped_count() - before, 3);
 }
 
 static void
-cut_json_is_still_an_object(void **state)
+full_disk_is_counted_like_a_full_pipe(void **state)
 {
-	static const char *const pieces[] = {"x", "\"", "\\", "\x01", "\xff", "\xc3\xa4"};
-	static char value[LONG_BYTES];
+	uint64_t before = log_dropped_count();
+	int pipe_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-		cleanup(json_freep) json_t *j = NULL;
-		const char *v;
-
-		fill(value, pieces[i]);
-		log_info(value, F_STR("v", value), F_INT("n", 7));
-		j = arrived_json();
-		assert_int_equal(json_object_size(j), 5);
-		v = member(j, "v");
-		assert_string_equal(v + strlen(v) - 3, "...");
-		assert_true(json_integer_value(json_object_get(j, "n")) == 7);
-	}
-}
-
-/* As many fields as may be: each is there, or the last one says that some are not. */
-static void
-no_number_of_long_values_makes_a_long_line(void **state)
-{
-	static char value[LONG_BYTES];
-	struct log_field fields[200];
-
-	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-	fill(value, "v");
-	for (size_t count = 0; count <= ARRAY_LEN(fields); count++) {
-		const char *line;
-		size_t n = 0;
-
-		value[count * 3] = '\0'; /* lengths that end anywhere in the line */
-		for (size_t i = 0; i < count; i++)
-			fields[i] = i % 3 == 0 ? F_INT("name", i) : F_STR("name", value);
-		log_write(LOG_LEVEL_INFO, "m", fields, count);
-		value[count * 3] = 'v';
-		line = arrived();
-		assert_true(strlen(line) <= LINE_BYTES);
-		assert_string_equal(line + strlen(line) - 2, "}\n");
-		for (const char *p = line; (p = strstr(p, "\"name\":")); p++)
-			n++;
-		assert_true(n == count || strstr(line, ",\"cut\":1}"));
-	}
+	put_on_stderr(open("/dev/full", O_WRONLY | O_CLOEXEC));
+	log_info("lost");
+	assert_int_equal(log_dropped_count() - before, 1);
+	put_on_stderr(pipe_fd);
+	log_info("back");
+	assert_string_equal(written(*state),
+		TIME " warning log lines were dropped count=1\n" TIME " info back\n");
 }
 
 static void
-errno_stays_as_it_was(void **state)
+reader_that_has_gone_brings_no_sigpipe(void **state)
+{
+	struct stage *s = *state;
+	uint64_t before = log_dropped_count();
+
+	assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR); /* would end the test */
+	close_fd(&s->read_fd);
+	log_info("lost");
+	assert_int_equal(log_dropped_count() - before, 1);
+}
+
+static void
+closed_stderr_is_no_harm(void **state)
+{
+	uint64_t before = log_dropped_count();
+
+	(void)state;
+	close(STDERR_FILENO);
+	log_info("lost");
+	assert_int_equal(log_dropped_count() - before, 1);
+}
+
+static void
+errno_is_left_alone(void **state)
 {
 	(void)state;
-	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 	close(STDERR_FILENO);
 	errno = ENOENT;
-	log_info("nobody reads this");
-	assert_int_equal(errno, ENOENT);
-	set_stderr_pipe();
-	log_info("somebody reads this");
+	log_info("lost");
 	assert_int_equal(errno, ENOENT);
 }
+
+enum { WRITERS = 4, LINES_EACH = 200 };
+
+static void *
+write_lines(void *arg)
+{
+	for (int i = 0; i < LINES_EACH; i++)
+		log_info("line", F_STR("from", arg), F_INT("i", i));
+	return NULL;
+}
+
+/* The pipe is not read meanwhile: no more than fits is written, nobody waits, and
+ * each line is whole. */
+static void
+lines_of_several_threads_stay_whole(void **state)
+{
+	static char names[WRITERS][2] = {"0", "1", "2", "3"};
+	uint64_t before = log_dropped_count();
+	pthread_t threads[WRITERS];
+	int lines = 0;
+
+	for (size_t i = 0; i < WRITERS; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, write_lines, names[i]), 0);
+	for (size_t i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	for (const char *p = written(*state); *p; p = strchr(p, '\n') + 1) {
+		unsigned from, i;
+		int n = 0;
+
+		if (strncmp(p, TIME " warning ", sizeof TIME " warning " - 1) == 0)
+			continue; /* of what an earlier test lost */
+		assert_int_equal(
+			sscanf(p, TIME " info line from=%1u i=%u%n", &from, &i, &n), 2);
+		assert_int_equal(p[n], '\n');
+		lines++;
+	}
+	assert_int_equal(
+		(uint64_t)lines + log_dropped_count() - before, WRITERS * LINES_EACH);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_stage, clear_stage)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		claim(until_setup_it_is_info_and_auto),
-		claim(text_has_time_level_sentence_and_values),
-		claim(silent_levels_say_and_evaluate_nothing),
-		claim(text_values_are_quoted_only_where_they_must_be),
-		claim(a_sentence_stays_one_line),
-		claim(journal_lines_begin_with_their_priority),
-		claim(a_journal_that_is_not_fd_2_does_not_count),
-		claim(formats_that_are_asked_for_hold_in_the_journal_too),
-		claim(json_is_one_object_a_line),
-		claim(a_long_value_is_cut_and_the_next_ones_are_not),
-		claim(a_value_of_1_kib_is_whole),
-		claim(characters_are_not_cut_in_two),
-		claim(cut_json_is_still_an_object),
-		claim(no_number_of_long_values_makes_a_long_line),
-		claim(errno_stays_as_it_was),
+		TEST(text_has_time_level_sentence_and_values),
+		TEST(levels_below_the_set_one_are_silent),
+		TEST(values_are_quoted_only_when_they_must_be),
+		TEST(sentence_with_a_new_line_is_still_one_line),
+		TEST(json_is_what_a_parser_reads_back),
+		TEST(auto_under_the_journal_has_priorities_and_no_time),
+		TEST(auto_is_text_when_stderr_was_redirected_from_the_journal),
+		TEST(named_format_holds_under_the_journal),
+		TEST(long_value_is_cut_and_the_next_is_there),
+		TEST(line_never_exceeds_4_kib),
+		TEST(missing_fields_are_owned_up_to),
+		TEST(full_pipe_drops_lines_and_the_next_says_how_many),
+		TEST(full_disk_is_counted_like_a_full_pipe),
+		TEST(lines_of_several_threads_stay_whole),
+		TEST(reader_that_has_gone_brings_no_sigpipe),
+		TEST(closed_stderr_is_no_harm),
+		TEST(errno_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

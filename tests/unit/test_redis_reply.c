@@ -29,8 +29,7 @@ feed(struct reply_reader *r, const char *text)
 static void
 assert_list(struct reply_reader *r, const char *expected)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	for (size_t i = 0; i < reply_count(r); i++) {
 		buf_str(&b, i ? " " : "");

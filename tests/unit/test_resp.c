@@ -58,8 +58,7 @@ assert_arg_is(const redisReply *command, size_t i, const void *p, size_t n)
 static void
 bytes_are_those_of_the_protocol(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	resp_cmd(&b, 3);
@@ -73,12 +72,9 @@ bytes_are_those_of_the_protocol(void **state)
 static void
 arguments_are_binary_safe(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
-	cleanup(readerp)
-	redisReader *reader = NULL;
-	cleanup(replyp)
-	redisReply *command = NULL;
+	cleanup(buf_fini) struct buf b = {0};
+	cleanup(readerp) redisReader *reader = NULL;
+	cleanup(replyp) redisReply *command = NULL;
 	char all[256];
 
 	(void)state;
@@ -103,14 +99,10 @@ static void
 arguments_of_any_length_read_back(void **state)
 {
 	enum { LENGTH_COUNT = 1200 };
-	cleanup(buf_fini)
-	struct buf b = {0};
-	cleanup(readerp)
-	redisReader *reader = NULL;
-	cleanup(replyp)
-	redisReply *command = NULL;
-	cleanup(freep)
-	char *text = malloc(LENGTH_COUNT);
+	cleanup(buf_fini) struct buf b = {0};
+	cleanup(readerp) redisReader *reader = NULL;
+	cleanup(replyp) redisReply *command = NULL;
+	cleanup(freep) char *text = malloc(LENGTH_COUNT);
 
 	(void)state;
 	assert_non_null(text);
@@ -129,12 +121,9 @@ arguments_of_any_length_read_back(void **state)
 static void
 extreme_ints_are_strings(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
-	cleanup(readerp)
-	redisReader *reader = NULL;
-	cleanup(replyp)
-	redisReply *command = NULL;
+	cleanup(buf_fini) struct buf b = {0};
+	cleanup(readerp) redisReader *reader = NULL;
+	cleanup(replyp) redisReply *command = NULL;
 
 	(void)state;
 	resp_cmd(&b, 3);
@@ -151,10 +140,8 @@ extreme_ints_are_strings(void **state)
 static void
 commands_follow_each_other(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
-	cleanup(readerp)
-	redisReader *reader = NULL;
+	cleanup(buf_fini) struct buf b = {0};
+	cleanup(readerp) redisReader *reader = NULL;
 
 	(void)state;
 	resp_strs(&b, "MULTI", NULL);
@@ -163,8 +150,7 @@ commands_follow_each_other(void **state)
 	reader = read_back(&b);
 	for (size_t i = 0; i < 3; i++) {
 		static const size_t counts[] = {1, 4, 1};
-		cleanup(replyp)
-		redisReply *command = next_command(reader);
+		cleanup(replyp) redisReply *command = next_command(reader);
 
 		assert_non_null(command);
 		assert_int_equal(command->elements, counts[i]);
@@ -177,8 +163,7 @@ commands_follow_each_other(void **state)
 static void
 failed_buffer_stays_failed(void **state)
 {
-	cleanup(buf_fini)
-	struct buf b = {0};
+	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
 	buf_char(&b, 'x');

@@ -66,8 +66,7 @@ urls_are_taken_apart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup(redis_url_fini)
-		struct redis_url got = {0};
+		cleanup(redis_url_fini) struct redis_url got = {0};
 		const struct redis_url *want = &cases[i].url;
 		const char *text = cases[i].text;
 		struct stint_err err = {0};
@@ -186,8 +185,7 @@ errors_never_show_the_password(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup(redis_url_fini)
-		struct redis_url url = {0};
+		cleanup(redis_url_fini) struct redis_url url = {0};
 		struct stint_err err = {0};
 
 		assert_int_equal(redis_url_parse(cases[i], &url, &err), -EINVAL);
@@ -199,8 +197,7 @@ errors_never_show_the_password(void **state)
 static int
 parse_sized(const char *before, int n, const char *after)
 {
-	cleanup(redis_url_fini)
-	struct redis_url url = {0};
+	cleanup(redis_url_fini) struct redis_url url = {0};
 	char text[600], out[REDIS_URL_TEXT_BYTES];
 	int r;
 
@@ -237,8 +234,7 @@ text_shows_neither_user_nor_password(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup(redis_url_fini)
-		struct redis_url url = {0};
+		cleanup(redis_url_fini) struct redis_url url = {0};
 
 		assert_int_equal(redis_url_parse(cases[i].text, &url, NULL), 0);
 		assert_ptr_equal(redis_url_text(&url, out), out);
@@ -249,8 +245,7 @@ text_shows_neither_user_nor_password(void **state)
 static void
 copy_is_deep(void **state)
 {
-	cleanup(redis_url_fini)
-	struct redis_url copy = {0};
+	cleanup(redis_url_fini) struct redis_url copy = {0};
 	struct redis_url url;
 
 	(void)state;
@@ -288,8 +283,7 @@ equal_is_the_same_server_user_and_database(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup(redis_url_fini)
-		struct redis_url a = {0}, b = {0};
+		cleanup(redis_url_fini) struct redis_url a = {0}, b = {0};
 
 		assert_int_equal(redis_url_parse(cases[i].a, &a, NULL), 0);
 		assert_int_equal(redis_url_parse(cases[i].b, &b, NULL), 0);

@@ -8,13 +8,14 @@
 #ifndef STINT_API_H
 #define STINT_API_H
 
-#define STINT_API __attribute__((visibility("default")))
+#define STINT_API        __attribute__((visibility("default")))
 #define STINT_MUST_CHECK __attribute__((warn_unused_result))
-#define STINT_PRINTF(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
+#define STINT_PRINTF(fmt_arg, first_arg)                                                 \
+	__attribute__((format(printf, fmt_arg, first_arg)))
 
 #ifdef __cplusplus
 #define STINT_BEGIN_DECLS extern "C" {
-#define STINT_END_DECLS }
+#define STINT_END_DECLS   }
 #else
 #define STINT_BEGIN_DECLS
 #define STINT_END_DECLS

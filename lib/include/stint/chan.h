@@ -66,7 +66,8 @@ STINT_API STINT_MUST_CHECK int stint_chan_recv(
  *
  * Return: 0; -EAGAIN full or empty; -EPIPE as above.
  */
-STINT_API STINT_MUST_CHECK int stint_chan_try_send(struct stint_chan *ch, const void *item);
+STINT_API STINT_MUST_CHECK int stint_chan_try_send(
+	struct stint_chan *ch, const void *item);
 STINT_API STINT_MUST_CHECK int stint_chan_try_recv(struct stint_chan *ch, void *ret_item);
 
 /**
@@ -124,8 +125,8 @@ enum stint_case_op { STINT_SEND, STINT_RECV };
 struct stint_case {
 	enum stint_case_op op;
 	struct stint_chan *ch; /* NULL: never ready */
-	void *item; /* send: read; receive: written, NULL discards */
-	int result; /* out, of the chosen case: 0 or -EPIPE (closed) */
+	void *item;            /* send: read; receive: written, NULL discards */
+	int result;            /* out, of the chosen case: 0 or -EPIPE (closed) */
 };
 
 /**

@@ -22,8 +22,9 @@ STINT_BEGIN_DECLS
 enum { STINT_ERR_MSG_BYTES = 256 };
 
 struct stint_err {
-	int code; /* negative errno value, 0 = no error */
-	char msg[STINT_ERR_MSG_BYTES]; /* one line, always terminated, cut when too long */
+	int code;                      /* negative errno value, 0 = no error */
+	char msg[STINT_ERR_MSG_BYTES]; /* one line, always terminated, cut when too long
+					*/
 };
 
 /**

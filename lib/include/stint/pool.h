@@ -67,7 +67,8 @@ STINT_API size_t stint_pool_busy(struct stint_pool *pool);
  * workers are still busy, call again. The size is 0 then; resize starts it anew.
  * Thread: the pool's owner.
  */
-STINT_API STINT_MUST_CHECK int stint_pool_stop(struct stint_ctx *ctx, struct stint_pool *pool);
+STINT_API STINT_MUST_CHECK int stint_pool_stop(
+	struct stint_ctx *ctx, struct stint_pool *pool);
 
 /* stint_pool_free() - stop and wait without bound, then free; takes NULL */
 STINT_API void stint_pool_free(struct stint_pool *pool);
