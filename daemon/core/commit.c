@@ -75,7 +75,7 @@ commit_add(struct commit *c, struct attempt *a)
 
 /* Back to the front, in the old order. */
 static void
-put_back(struct batch *b)
+put_back(struct batch *b, bool is_outcome_unknown)
 {
 	struct attempt_list *outbox = &b->queue->outbox[b->kind];
 	struct attempt *a;
@@ -83,6 +83,7 @@ put_back(struct batch *b)
 	while ((a = TAILQ_LAST(&b->list, attempt_list))) {
 		TAILQ_REMOVE(&b->list, a, link);
 		TAILQ_INSERT_HEAD(outbox, a, link);
+		a->is_sent_again = a->is_sent_again || is_outcome_unknown;
 	}
 	b->queue->outbox_count[b->kind] += b->count;
 }
@@ -240,7 +241,7 @@ on_batch(void *arg, int status, const struct redis_reply *replies, size_t count)
 	if (fault == FAULT_NONE)
 		settle(c, b, kind, replies, count);
 	else
-		put_back(b);
+		put_back(b, status < 0 && status != -ENOTCONN);
 	if (status == 0 && fault != FAULT_NONE)
 		on_fault(c, b, fault, why);
 	free(b);

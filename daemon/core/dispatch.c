@@ -260,8 +260,8 @@ on_stale(void *arg)
 	if (d->out_count <= workers_count(d->o.workers))
 		return;
 	if (stint_now_ms() - d->last_collect_ms >= STALE_MS) {
-		/* the average did not see this coming */
-		d->run_us = STALE_MS * 1000;
+		/* the average did not see this coming: no prefetch until it has learnt */
+		d->run_us = (int64_t)workers_count(d->o.workers) * PREFETCH_US + 1;
 		take_back(d);
 	} else {
 		loop_timer_set(&d->stale_timer, d->last_collect_ms + STALE_MS);
@@ -316,6 +316,9 @@ log_result(const struct attempt *a, enum finish_answer answer, int flags)
 void
 dispatch_done(struct dispatch *d, struct attempt *a, enum finish_answer answer, int flags)
 {
+	/* the answer to the first sending was lost; it was carried out */
+	if (a->is_sent_again)
+		answer = FINISH_RECORDED;
 	if (answer != FINISH_RECORDED || flags != 0 || a->outcome.status != JOB_OK)
 		log_result(a, answer, flags);
 	if (a->outcome.status == JOB_HANDED_BACK) {

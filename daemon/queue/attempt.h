@@ -30,6 +30,7 @@ struct attempt {
 	_Atomic int slot; /* of the worker that runs it; -1: none yet */
 	_Atomic int64_t started_at_ms;
 
+	bool is_sent_again; /* to Redis, after a first time whose outcome is unknown */
 	struct outcome outcome;
 	int64_t run_us;    /* how long the handler took */
 	struct buf result; /* the outcome as JSON; empty when handed back */

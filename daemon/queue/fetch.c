@@ -62,6 +62,7 @@ struct fetch {
 	size_t order_len;
 	size_t pos;
 	bool found;
+	bool is_outdated; /* other queues are read from now on */
 };
 
 static uint64_t
@@ -232,7 +233,7 @@ static void
 begin_pass(struct fetch *f)
 {
 	f->order_len = f->pos = 0;
-	f->found = false;
+	f->found = f->is_outdated = false;
 	for (size_t i = 0; i < f->queue_count; i++)
 		if (f->queues[i]->has_group)
 			f->order[f->order_len++] = f->queues[i];
@@ -351,7 +352,7 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 		f->found = true;
 	if (!was_blocking)
 		f->pos++;
-	if (f->found && (was_blocking || f->pos == f->order_len))
+	if (f->is_outdated || (f->found && (was_blocking || f->pos == f->order_len)))
 		f->order_len = 0; /* a new pass, from the highest priority down */
 	f->ops->on_read(f->arg);
 	fetch_poke(f);
@@ -490,8 +491,8 @@ fetch_set_queues(
 	}
 	if (f->step == STEP_IDLE)
 		f->order_len = 0;
-	f->found = true; /* a read that is on its way still knows its queues; then a new
-			    pass */
+	else
+		f->is_outdated = true; /* the read on its way needs the old order */
 }
 
 void

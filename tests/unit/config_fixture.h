@@ -39,18 +39,34 @@ config_of(const char *text)
 	return c;
 }
 
-/* @text as stint.yaml is refused with exactly these lines. */
+/* @text as stint.yaml is refused with exactly these lines; each has "stint.yaml:" in
+ * front, which @expected leaves out. */
 static inline void
 assert_faults(const char *text, const char *expected)
 {
-	cleanup(buf_fini) struct buf faults = {0};
+	cleanup(buf_fini) struct buf faults = {0}, whole = {0};
 	cleanup(configp) struct config *c = NULL;
 
 	if (config_load("stint.yaml", text, &c, &faults) != -EINVAL)
 		fail_msg("%s\nis taken", text);
 	assert_null(c);
-	if (strcmp(buf_cstr(&faults), expected) != 0)
-		fail_msg("%s\ngives:\n%snot:\n%s", text, buf_cstr(&faults), expected);
+	for (const char *end; (end = strchr(expected, '\n')); expected = end + 1)
+		buf_fmt(&whole, "stint.yaml:%.*s", (int)(end + 1 - expected), expected);
+	if (strcmp(buf_cstr(&faults), buf_cstr(&whole)) != 0)
+		fail_msg("%s\ngives:\n%snot:\n%s", text, buf_cstr(&faults),
+			buf_cstr(&whole));
+}
+
+struct fault_case {
+	const char *text;
+	const char *faults;
+};
+
+static inline void
+assert_cases(const struct fault_case *cases, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert_faults(cases[i].text, cases[i].faults);
 }
 
 /* A folder for the test's own files; state is its path. */

@@ -1,0 +1,125 @@
+/*
+ * test_job_random.c - entries that somebody's broken program may have added
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/cleanup.h"
+#include "lib/wire/job.h"
+
+enum {
+	RANDOM_ROUNDS = 20000,
+	RANDOM_FIELDS_MAX = 80, /* some more than are allowed */
+	LARGE_BYTES = 100 * 1000 * 1000,
+};
+
+#define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+/* xorshift: the same numbers in every run */
+static uint32_t
+next_random(uint32_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return *seed;
+}
+
+/* One name or value, most of them near to a valid one; a block of its own with just
+ * its NUL behind, so that a byte too far is seen. */
+static struct bytes
+random_bytes(uint32_t *seed)
+{
+	static const char *const words[] = {"handler", "payload", "id", "timeout",
+		"deadline", "reply_to", "traceparent", "stint-submitted", "x-", "x-a",
+		"x-trace", "30s", "1h 30min", "1732153200000", "", PARENT};
+	const char *word = words[next_random(seed) % ARRAY_LEN(words)];
+	size_t n = strlen(word),
+	       more = next_random(seed) % 8 == 0 ? next_random(seed) % 200 : 0;
+	char *p;
+
+	if (next_random(seed) % 64 == 0)
+		return (struct bytes){NULL, LARGE_BYTES};
+	p = malloc(n + more + 1);
+	assert_non_null(p);
+	memcpy(p, word, n);
+	for (size_t i = n; i < n + more; i++)
+		p[i] = (char)next_random(seed);
+	n += more;
+	if (n > 0 && next_random(seed) % 16 == 0)
+		p[next_random(seed) % n] = (char)next_random(seed);
+	p[n] = '\0';
+	return (struct bytes){p, n};
+}
+
+static void
+assert_inside(const struct job *job, struct bytes b)
+{
+	if (!b.p)
+		return;
+	assert_true(b.p >= (const char *)job);
+	assert_true(b.p + b.n < (const char *)job + job->block_bytes);
+	assert_int_equal(b.p[b.n], '\0');
+}
+
+static void
+assert_sane(const struct job *job)
+{
+	assert_non_null(memchr(job->fault, '\0', sizeof job->fault));
+	assert_true(job->id.n > 0 && job->id.n <= JOB_ID_MAX);
+	assert_true(job->handler.n <= JOB_NAME_MAX);
+	assert_true(job->handler.p || job->fault[0] != '\0');
+	assert_true(job->x_count <= JOB_X_FIELDS_MAX);
+	assert_true(job->timeout_ms >= 0 && job->deadline_unix_ms >= 0);
+	assert_inside(job, job->id);
+	assert_inside(job, job->handler);
+	assert_inside(job, job->payload);
+	assert_inside(job, job->reply_to);
+	assert_inside(job, job->traceparent);
+	for (size_t i = 0; i < job->x_count; i++) {
+		assert_inside(job, job->x[i].name);
+		assert_inside(job, job->x[i].value);
+	}
+}
+
+static void
+random_fields_make_a_sane_job(void **state)
+{
+	uint32_t seed = 2463534242;
+	size_t good = 0;
+
+	(void)state;
+	for (int round = 0; round < RANDOM_ROUNDS; round++) {
+		const size_t most = round % 16 == 0 ? 2 * RANDOM_FIELDS_MAX : 6;
+		const size_t count = next_random(&seed) % (most + 1);
+		struct bytes *fields = calloc(count + 1, sizeof *fields);
+		struct job *job;
+
+		assert_non_null(fields);
+		for (size_t i = 0; i < count; i++)
+			fields[i] = random_bytes(&seed);
+		job = job_new("1732153200000-7", fields, count);
+		assert_non_null(job);
+		assert_sane(job);
+		good += job->fault[0] == '\0';
+		for (size_t i = 0; i < count; i++)
+			free((void *)(uintptr_t)fields[i].p);
+		free(fields);
+		free(job);
+	}
+	assert_true(good > 100); /* not only nonsense was tried */
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_fields_make_a_sane_job),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
