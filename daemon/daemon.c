@@ -6,6 +6,7 @@
  * outcome, a signal, a timer), everyone is poked and starts what may start now.
  */
 #include "daemon/daemon.h"
+#include "daemon/daemon_priv.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,66 +14,13 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <stint/clock.h>
-#include "daemon/core/commit.h"
-#include "daemon/core/dispatch.h"
-#include "daemon/core/drain.h"
-#include "daemon/core/loop.h"
-#include "daemon/core/workers.h"
 #include "daemon/obs/log.h"
 #include "daemon/obs/notify.h"
-#include "daemon/queue/fetch.h"
-#include "daemon/redis/conn.h"
 #include "lib/base/cleanup.h"
 
-enum {
-	CONNECT_TIMEOUT_MS = 5000,
-	UNBLOCK_TIMEOUT_MS = 5000,
-	STATUS_EVERY_MS = 1000,
-	NAME_BYTES = 96,
-};
-
-/* The two connections differ in what they tell of their ups and downs. */
-struct link {
-	struct daemon *daemon;
-	struct redis_conn *conn;
-	bool is_up;
-};
-
-struct daemon {
-	const struct daemon_opts *opts;
-	struct config *config;
-	char name[NAME_BYTES];          /* host-pid: in results */
-	char consumer[NAME_BYTES + 24]; /* the same and a random part: one run of it */
-
-	struct loop loop;
-	struct queue_list queues;
-	struct link reader;
-	struct link writer;
-	struct fetch *fetch;
-	struct commit *commit;
-	struct workers *workers;
-	struct dispatch *dispatch;
-	struct drain drain;
-
-	int zygote_pidfd;
-	struct loop_watch zygote_watch;
-	struct loop_timer start_timer;
-	struct loop_timer fetch_timer;
-	struct loop_timer commit_timer;
-	struct loop_timer status_timer;
-
-	bool has_groups; /* the reader has asked for them: jobs can come */
-	bool is_ready;
-	bool is_quiet;
-	bool is_closing;                       /* parts are being freed: poke no one */
-	char redis_fault[STINT_ERR_MSG_BYTES]; /* why Redis is away, as last told; "": it
-						  is not */
-	int exit_code;
-};
+enum { STATUS_EVERY_MS = 1000 };
 
 /* ---- who tells whom ---- */
-
-static void set_status(struct daemon *d, void (*tell)(const char *status));
 
 /* READY once jobs can be read and results be stored; the workers are there before. */
 static void
@@ -85,11 +33,11 @@ note_ready(struct daemon *d)
 	log_info("ready", F_STR("name", d->name),
 		F_INT("workers", d->config->concurrency),
 		F_INT("queues", d->config->queue_count));
-	set_status(d, notify_ready);
+	daemon_set_status(d, notify_ready);
 }
 
-static void
-poke(struct daemon *d)
+void
+daemon_poke(struct daemon *d)
 {
 	if (d->is_closing)
 		return;
@@ -103,11 +51,11 @@ poke(struct daemon *d)
 static void
 on_change(void *arg)
 {
-	poke(arg);
+	daemon_poke(arg);
 }
 
-static void
-set_status(struct daemon *d, void (*tell)(const char *status))
+void
+daemon_set_status(struct daemon *d, void (*tell)(const char *status))
 {
 	const struct dispatch_counts counts = dispatch_counts(d->dispatch);
 	char text[256];
@@ -126,7 +74,7 @@ set_status(struct daemon *d, void (*tell)(const char *status))
 static void
 on_status_due(void *arg)
 {
-	set_status(arg, notify_status);
+	daemon_set_status(arg, notify_status);
 }
 
 static void
@@ -197,7 +145,7 @@ fetch_on_ready(void *arg)
 	struct daemon *d = arg;
 
 	d->has_groups = true;
-	poke(d);
+	daemon_poke(d);
 }
 
 static const struct fetch_ops fetch_ops = {
@@ -209,79 +157,7 @@ static const struct fetch_ops fetch_ops = {
 	.wake_at = fetch_wake_at,
 };
 
-/* ---- Redis comes and goes ---- */
-
-static void
-on_link_up(void *arg)
-{
-	struct link *link = arg;
-	struct daemon *d = link->daemon;
-
-	link->is_up = true;
-	if (link == &d->reader)
-		fetch_on_up(d->fetch);
-	else
-		commit_on_up(d->commit);
-	if (d->reader.is_up && d->writer.is_up && d->redis_fault[0]) {
-		log_info("redis is back");
-		d->redis_fault[0] = '\0';
-	}
-	poke(d);
-}
-
-static void
-on_link_down(void *arg, const struct stint_err *why, int64_t retry_ms)
-{
-	struct link *link = arg;
-	struct daemon *d = link->daemon;
-	char url[REDIS_URL_TEXT_BYTES];
-
-	(void)retry_ms;
-	link->is_up = false;
-	if (link == &d->reader)
-		fetch_on_down(d->fetch);
-	else
-		commit_on_down(d->commit);
-	/* one line for each change of state, not one for each try */
-	if (!d->redis_fault[0])
-		log_warn("redis is away, trying again",
-			F_STR("redis", redis_url_text(&d->config->redis, url)),
-			F_STR("why", why->msg));
-	snprintf(d->redis_fault, sizeof d->redis_fault, "%s", why->msg);
-	poke(d);
-}
-
-static const struct redis_conn_ops link_ops = {
-	.on_up = on_link_up, .on_down = on_link_down};
-
-static void
-on_unblocked(void *arg, int status, const struct redis_reply *replies, size_t count)
-{
-	/* Whether it was blocked, or may be unblocked at all (ACL), does not matter: the
-	 * read ends by itself soon. */
-	(void)arg;
-	(void)status;
-	(void)replies;
-	(void)count;
-}
-
-/* End the read that blocks, in a way that loses no entry: closing could. */
-static void
-unblock(void *arg)
-{
-	struct daemon *d = arg;
-	const int64_t id = redis_conn_client_id(d->reader.conn);
-	struct redis_batch b;
-
-	if (!fetch_is_blocked(d->fetch) || id == 0 || !redis_conn_is_up(d->writer.conn))
-		return;
-	redis_batch_begin(d->writer.conn, &b);
-	redis_cmd(&b, 3);
-	redis_str(&b, "CLIENT");
-	redis_str(&b, "UNBLOCK");
-	redis_int(&b, id);
-	redis_batch_send(&b, UNBLOCK_TIMEOUT_MS, on_unblocked, NULL);
-}
+/* ---- stopping ---- */
 
 static void
 on_start_timeout(void *arg)
@@ -295,8 +171,6 @@ on_start_timeout(void *arg)
 	d->exit_code = EXIT_UNAVAILABLE;
 	loop_stop(&d->loop);
 }
-
-/* ---- stopping ---- */
 
 static void
 on_drained(void *arg, bool all_stored)
@@ -317,7 +191,7 @@ stop(struct daemon *d, const char *why)
 	}
 	log_info("stopping", F_STR("why", why),
 		F_INT("running", dispatch_running_count(d->dispatch)));
-	set_status(d, notify_stopping);
+	daemon_set_status(d, notify_stopping);
 	if (!d->is_ready)
 		return loop_stop(&d->loop); /* nothing was fetched yet */
 	drain_begin(&d->drain, d->config->shutdown_timeout_ms);
@@ -333,121 +207,6 @@ on_zygote_gone(void *arg)
 	d->exit_code = EXIT_SOFTWARE;
 	if (d->drain.state == DRAIN_RUNNING)
 		stop(d, "zygote died");
-}
-
-/* ---- configuration ---- */
-
-int
-daemon_load(const struct daemon_opts *opts, struct config **ret, struct buf *faults)
-{
-	struct config *config;
-	struct redis_url url;
-	int r;
-
-	r = config_load(opts->config_path, opts->config_text, &config, faults);
-	if (r < 0)
-		return r;
-	if (opts->redis_url) {
-		r = redis_url_parse(opts->redis_url, &url, NULL);
-		if (r < 0) {
-			config_unref(config);
-			return r;
-		}
-		redis_url_fini(&config->redis);
-		config->redis = url;
-	}
-	*ret = config;
-	return 0;
-}
-
-/* The largest payload that any handler takes; longer strings need not be kept. */
-static size_t
-string_limit(const struct config *config)
-{
-	int64_t limit = config->default_payload_limit_bytes;
-	const struct handler_conf *h;
-
-	for (h = config->handlers; h; h = h->hh.next)
-		limit = h->payload_limit_bytes > limit ? h->payload_limit_bytes : limit;
-	return (size_t)limit;
-}
-
-static int
-apply_queues(struct daemon *d)
-{
-	struct queue *queues[FETCH_QUEUES_MAX];
-	const struct config *c = d->config;
-
-	for (size_t i = 0; i < c->queue_count; i++) {
-		queues[i] = queue_get(&d->queues, c->prefix, c->queues[i].name);
-		if (!queues[i])
-			return -ENOMEM;
-		queues[i]->weight = c->queues[i].weight;
-	}
-	fetch_set_queues(d->fetch, queues, c->queue_count, c->is_weighted);
-	return 0;
-}
-
-static void
-log_lines(struct buf *lines)
-{
-	char *rest = NULL;
-
-	for (char *s = strtok_r(lines->data, "\n", &rest); s;
-		s = strtok_r(NULL, "\n", &rest))
-		log_error("configuration fault", F_STR("fault", s));
-}
-
-static void
-apply(struct daemon *d, struct config *config)
-{
-	cleanup(buf_fini) struct buf names = {0};
-	struct stint_err err = {0};
-	char *prefix = config->prefix;
-
-	config_needs_restart(d->config, config, &names);
-	if (names.len > 0)
-		log_warn("these keys take effect only after a restart",
-			F_STR("keys", buf_cstr(&names)));
-	/* what needs a restart stays as it is, in the new snapshot, too */
-	config->prefix = d->config->prefix;
-	d->config->prefix = prefix;
-	const struct redis_url url = config->redis;
-	config->redis = d->config->redis;
-	d->config->redis = url;
-	config_unref(d->config);
-	d->config = config;
-	log_setup(config->log_level, config->log_format);
-	dispatch_set_config(d->dispatch, config);
-	redis_conn_set_string_limit(d->reader.conn, string_limit(config));
-	if (apply_queues(d) < 0)
-		log_error("no memory for the queues, reading the old ones");
-	if (workers_resize(d->workers, (size_t)config->concurrency, &err) < 0)
-		log_error("cannot have that many workers", F_STR("why", err.msg));
-	unblock(d); /* so that the next read sees the new queues */
-}
-
-static void
-reload(struct daemon *d)
-{
-	cleanup(buf_fini) struct buf faults = {0};
-	struct config *config;
-
-	if (d->drain.state != DRAIN_RUNNING)
-		return;
-	notify_reloading();
-	if (daemon_load(d->opts, &config, &faults) < 0) {
-		buf_cstr(&faults);
-		log_lines(&faults);
-		log_error("configuration not reloaded, the old one stays");
-	} else {
-		apply(d, config);
-		log_info("configuration reloaded", F_INT("workers", config->concurrency),
-			F_INT("queues", config->queue_count));
-	}
-	if (d->is_ready)
-		set_status(d, notify_ready);
-	poke(d);
 }
 
 /* ---- signals ---- */
@@ -471,8 +230,8 @@ set_quiet(struct daemon *d, bool is_quiet)
 	log_info(is_quiet ? "quiet: fetching stops, jobs go on" : "fetching again");
 	fetch_pause(d->fetch, is_quiet);
 	if (is_quiet)
-		unblock(d);
-	poke(d);
+		daemon_unblock(d);
+	daemon_poke(d);
 }
 
 static void
@@ -485,7 +244,7 @@ on_signal(void *arg, int signo)
 	case SIGINT:
 		return stop(d, signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	case SIGHUP:
-		return reload(d);
+		return daemon_reload(d);
 	case SIGTSTP:
 		return set_quiet(d, true);
 	case SIGCONT:
@@ -515,25 +274,6 @@ make_names(struct daemon *d)
 }
 
 static int
-link_open(struct daemon *d, struct link *link, const char *role)
-{
-	char name[NAME_BYTES + 16];
-	uint64_t seed = (uint64_t)stint_now_us() ^ (uintptr_t)link;
-	const struct redis_conn_opts opts = {.base = d->loop.base,
-		.url = &d->config->redis,
-		.name = name,
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
-		.string_limit_bytes = string_limit(d->config),
-		.seed = seed,
-		.ops = &link_ops,
-		.arg = link};
-
-	snprintf(name, sizeof name, "stint:%s:%s", d->name, role);
-	link->daemon = d;
-	return redis_conn_new(&opts, &link->conn);
-}
-
-static int
 watch_zygote(struct daemon *d)
 {
 	d->zygote_pidfd = (int)syscall(SYS_pidfd_open, zygote_pid(d->opts->zygote), 0);
@@ -559,9 +299,9 @@ make_parts(struct daemon *d, struct stint_err *err)
 	if (r == 0)
 		r = watch_zygote(d);
 	if (r == 0)
-		r = link_open(d, &d->reader, "reader");
+		r = daemon_link_open(d, &d->reader, "reader");
 	if (r == 0)
-		r = link_open(d, &d->writer, "writer");
+		r = daemon_link_open(d, &d->writer, "writer");
 	if (r == 0)
 		r = fetch_new(d->reader.conn, d->consumer, &d->queues,
 			(uint64_t)stint_now_us(), &fetch_ops, d, &d->fetch);
@@ -573,7 +313,7 @@ make_parts(struct daemon *d, struct stint_err *err)
 	if (r == 0)
 		r = dispatch_new(&dispatch_opts, d->config, &d->dispatch);
 	if (r == 0)
-		r = apply_queues(d);
+		r = daemon_apply_queues(d);
 	return r < 0 ? stint_err_wrap(err, r, "cannot start") : 0;
 }
 
@@ -601,7 +341,7 @@ start(struct daemon *d)
 		.dispatch = d->dispatch,
 		.workers = d->workers,
 		.commit = d->commit,
-		.unblock = unblock,
+		.unblock = daemon_unblock,
 		.on_done = on_drained,
 		.arg = d};
 	drain_init(&d->drain);

@@ -8,7 +8,7 @@ build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev
 # a Debian with Valkey in place of Redis brings its own server and tools
 run='redis-server redis-tools'
 check="$build $run libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-redis procps"
-lint="$build clang-format clang-tidy libcmocka-dev"
+lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis"
 
 wanted=
@@ -45,6 +45,7 @@ echo "installing:$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
 install="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends"
 # the lists of a fresh machine may be empty or old
+# shellcheck disable=SC2086 # words on purpose: a command, and the names of packages
 $install $missing >/dev/null 2>&1 || {
     $sudo apt-get update -qq
     $install $missing >/dev/null

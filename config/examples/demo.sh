@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 64
 CONFIG=config/examples/demo.yaml
 PATIENCE=100  # tenths of a second for whatever is waited for
 
-bold= dim= red= plain=
+bold='' dim='' red='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
     bold=$(printf '\033[1m') dim=$(printf '\033[2m')
     red=$(printf '\033[31m') plain=$(printf '\033[0m')
@@ -112,7 +112,7 @@ expect() {
 submit() {
     run "$cli XADD 'stint:{default}:jobs' '*' handler $1 payload '$2'"
     id=$(cat "$work/out")
-    [ "$status" = 0 ] && [ -n "$id" ] || fail 'XADD failed'
+    [ -n "$id" ] || fail 'XADD failed'
 }
 
 # ---- the daemon, with a Redis of its own ----

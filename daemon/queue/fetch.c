@@ -14,18 +14,13 @@
 #include <string.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/queue/budget.h"
 #include "daemon/queue/entry.h"
 #include "daemon/queue/fault.h"
+#include "daemon/queue/order.h"
 #include "daemon/queue/pending.h"
 
 enum {
-	/* More in one read gains nothing (Redis is at its best from 64 on). */
-	READ_ENTRIES_MAX = 256,
-	/* What one reply may weigh, by the average of what came before. */
-	READ_BUDGET_BYTES = 8 << 20,
-	/* The guess before anything came: 128 entries in the first read. */
-	FIRST_ENTRY_BYTES = 64 << 10,
-
 	/* How long a read blocks: a sign of life for both sides when there is no work. */
 	BLOCK_MS = 2000,
 	/* A reply that takes this much longer is not coming (a half-open connection). */
@@ -61,19 +56,8 @@ struct fetch {
 	struct queue *order[FETCH_QUEUES_MAX];
 	size_t order_len;
 	size_t pos;
-	bool found;
 	bool is_outdated; /* other queues are read from now on */
 };
-
-static uint64_t
-next_random(struct fetch *f)
-{
-	/* xorshift64 (Marsaglia 2003) */
-	f->random ^= f->random << 13;
-	f->random ^= f->random >> 7;
-	f->random ^= f->random << 17;
-	return f->random;
-}
 
 static int64_t
 doubled(int64_t backoff_ms)
@@ -125,19 +109,27 @@ on_groups(void *arg, int status, const struct redis_reply *replies, size_t count
 }
 
 static bool
+is_due_for_group(const struct queue *q, int64_t now)
+{
+	return !q->has_group && q->ask_at_ms <= now;
+}
+
+static bool
 ask_groups(struct fetch *f)
 {
 	const int64_t now = stint_now_ms();
 	struct redis_batch b;
+	size_t i = 0;
 
-	f->order_len = f->pos = 0;
-	for (size_t i = 0; i < f->queue_count; i++)
-		if (!f->queues[i]->has_group && f->queues[i]->ask_at_ms <= now)
-			f->order[f->order_len++] = f->queues[i];
-	if (f->order_len == 0)
+	while (i < f->queue_count && !is_due_for_group(f->queues[i], now))
+		i++;
+	if (i == f->queue_count)
 		return false;
+	for (f->order_len = 0; i < f->queue_count; i++)
+		if (is_due_for_group(f->queues[i], now))
+			f->order[f->order_len++] = f->queues[i];
 	redis_batch_begin(f->conn, &b);
-	for (size_t i = 0; i < f->order_len; i++) {
+	for (i = 0; i < f->order_len; i++) {
 		redis_cmd(&b, 6);
 		redis_str(&b, "XGROUP");
 		redis_str(&b, "CREATE");
@@ -207,52 +199,16 @@ static const struct pending_ops pending_ops = {
 
 /* ---- reading ---- */
 
-/* Draw an order: each next queue with a chance in proportion to its weight. */
-static void
-shuffle_by_weight(struct fetch *f)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < f->order_len; i++)
-		sum += f->order[i]->weight;
-	for (size_t i = 0; i + 1 < f->order_len; i++) {
-		uint64_t draw = next_random(f) % sum;
-		struct queue *chosen;
-		size_t k = i;
-
-		while (draw >= f->order[k]->weight)
-			draw -= f->order[k++]->weight;
-		chosen = f->order[k];
-		f->order[k] = f->order[i];
-		f->order[i] = chosen;
-		sum -= chosen->weight;
-	}
-}
-
 static void
 begin_pass(struct fetch *f)
 {
 	f->order_len = f->pos = 0;
-	f->found = f->is_outdated = false;
+	f->is_outdated = false;
 	for (size_t i = 0; i < f->queue_count; i++)
 		if (f->queues[i]->has_group)
 			f->order[f->order_len++] = f->queues[i];
 	if (f->is_weighted)
-		shuffle_by_weight(f);
-}
-
-static void
-count_entry(struct queue *q, const struct redis_reply *entry)
-{
-	int64_t bytes = 0;
-
-	for (size_t i = 0; entry->count == 2 && i < entry->items[1].count; i++)
-		bytes += (int64_t)entry->items[1].items[i].len;
-	/* quick to believe in large ones, slow to forget them */
-	if (bytes > q->entry_bytes)
-		q->entry_bytes = bytes;
-	else
-		q->entry_bytes -= (q->entry_bytes - bytes) / 16;
+		order_shuffle(f->order, f->order_len, &f->random);
 }
 
 static void
@@ -268,7 +224,7 @@ take_entries(struct fetch *f, struct queue *q, const struct redis_reply *entries
 			f->not_before_ms = stint_at_ms(BACKOFF_MIN_MS);
 			continue;
 		}
-		count_entry(q, &entries->items[i]);
+		budget_count_entry(q, &entries->items[i]);
 		if (job)
 			f->ops->on_job(f->arg, q, job);
 	}
@@ -348,31 +304,13 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 	f->backoff_ms = 0;
 	for (size_t i = 0; i < asked_count; i++)
 		asked[i]->backoff_ms = 0;
-	if (replies->type == REDIS_ARRAY && take_streams(f, replies))
-		f->found = true;
 	if (!was_blocking)
 		f->pos++;
-	if (f->is_outdated || (f->found && (was_blocking || f->pos == f->order_len)))
-		f->order_len = 0; /* a new pass, from the highest priority down */
+	/* whatever came, the next read is again for the highest priority */
+	if ((replies->type == REDIS_ARRAY && take_streams(f, replies)) || f->is_outdated)
+		f->order_len = 0;
 	f->ops->on_read(f->arg);
 	fetch_poke(f);
-}
-
-/* At most @credit jobs in all, and not more than the budget of bytes. */
-static size_t
-read_count(struct queue *const *queues, size_t count, size_t credit)
-{
-	/* COUNT counts for each stream */
-	size_t n = credit / count;
-
-	for (size_t i = 0; i < count; i++) {
-		const size_t fit =
-			(size_t)(READ_BUDGET_BYTES / (queues[i]->entry_bytes + 1));
-
-		n = n > fit ? fit : n;
-	}
-	n = n > READ_ENTRIES_MAX ? READ_ENTRIES_MAX : n;
-	return n > 0 ? n : 1;
 }
 
 static void
@@ -388,7 +326,7 @@ read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t 
 	redis_str(&b, KEYS_GROUP);
 	redis_str(&b, f->consumer);
 	redis_str(&b, "COUNT");
-	redis_int(&b, (int64_t)read_count(queues, count, credit));
+	redis_int(&b, (int64_t)budget_entries(queues, count, credit));
 	if (block) {
 		redis_str(&b, "BLOCK");
 		redis_int(&b, BLOCK_MS);
@@ -486,8 +424,7 @@ fetch_set_queues(
 	f->is_weighted = is_weighted;
 	for (size_t i = 0; i < f->queue_count; i++) {
 		f->queues[i] = queues[i];
-		if (f->queues[i]->entry_bytes == 0)
-			f->queues[i]->entry_bytes = FIRST_ENTRY_BYTES;
+		budget_init(f->queues[i]);
 	}
 	if (f->step == STEP_IDLE)
 		f->order_len = 0;

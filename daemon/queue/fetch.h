@@ -4,7 +4,7 @@
  * One read is on its way at a time. With one queue it is always a blocking read.
  * With several, the queues are read one by one without blocking, from the highest
  * priority down (with weights: in an order drawn anew each time), because a blocking
- * read over several streams does not keep their order; only when all were empty, one
+ * read over several streams does not keep their order; only when all are empty, one
  * read blocks on all of them.
  *
  * Before the first read of a queue its consumer group is made, and again whenever

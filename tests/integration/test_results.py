@@ -9,7 +9,7 @@ DEAD = "stint:{default}:dead"
 HANDLERS = {
     "echo": {"command": ["cat"]},
     "fail": {"command": ["sh", "-c", "echo no >&2; exit 3"]},
-    "crash": {"command": ["sh", "-c", "kill -SEGV $$"]},
+    "crash": {"command": ["sh", "-c", "kill -SEGV $$$$"]},
     "slow": {"command": ["sleep", "60"], "timeout": "50ms"},
 }
 

@@ -102,7 +102,7 @@ class Daemon:
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [STINTD, "--config", self.config_path, *args], stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, env=self.env, cwd=self.folder)
+            stdout=log, stderr=log, env=self.env, cwd=self.folder, process_group=0)
         log.close()
         if wait:
             self.wait_state("READY=1")
@@ -135,8 +135,12 @@ class Daemon:
         self.process.send_signal(number)
 
     def wait_end(self, timeout_s=PATIENCE_S):
-        """Waits for the end; returns the exit code."""
-        return self.process.wait(timeout_s)
+        """Waits for the end, reads what is told meanwhile; returns the exit code."""
+        def ended():
+            self._read_states()
+            return self.process.poll() is not None
+        wait_until(ended, f"stintd to end\n{self.log()}", timeout_s)
+        return self.process.returncode
 
     def stop(self, code=0):
         """SIGTERM, wait, and see that nothing is left behind."""

@@ -1,0 +1,111 @@
+/*
+ * reload.c - the configuration: loaded at the start, and again at SIGHUP
+ */
+#include "daemon/daemon_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include "daemon/obs/log.h"
+#include "daemon/obs/notify.h"
+#include "lib/base/cleanup.h"
+
+int
+daemon_load(const struct daemon_opts *opts, struct config **ret, struct buf *faults)
+{
+	struct config *config;
+	struct redis_url url;
+	int r;
+
+	r = config_load(opts->config_path, opts->config_text, &config, faults);
+	if (r < 0)
+		return r;
+	if (opts->redis_url) {
+		r = redis_url_parse(opts->redis_url, &url, NULL);
+		if (r < 0) {
+			config_unref(config);
+			return r;
+		}
+		redis_url_fini(&config->redis);
+		config->redis = url;
+	}
+	*ret = config;
+	return 0;
+}
+
+int
+daemon_apply_queues(struct daemon *d)
+{
+	struct queue *queues[FETCH_QUEUES_MAX];
+	const struct config *c = d->config;
+
+	for (size_t i = 0; i < c->queue_count; i++) {
+		queues[i] = queue_get(&d->queues, c->prefix, c->queues[i].name);
+		if (!queues[i])
+			return -ENOMEM;
+		queues[i]->weight = c->queues[i].weight;
+	}
+	fetch_set_queues(d->fetch, queues, c->queue_count, c->is_weighted);
+	return 0;
+}
+
+static void
+log_lines(struct buf *lines)
+{
+	char *rest = NULL;
+
+	for (char *s = strtok_r(lines->data, "\n", &rest); s;
+		s = strtok_r(NULL, "\n", &rest))
+		log_error("configuration fault", F_STR("fault", s));
+}
+
+static void
+apply(struct daemon *d, struct config *config)
+{
+	cleanup(buf_fini) struct buf names = {0};
+	struct stint_err err = {0};
+	char *prefix = config->prefix;
+
+	config_needs_restart(d->config, config, &names);
+	if (names.len > 0)
+		log_warn("these keys take effect only after a restart",
+			F_STR("keys", buf_cstr(&names)));
+	/* what needs a restart stays as it is, in the new snapshot, too */
+	config->prefix = d->config->prefix;
+	d->config->prefix = prefix;
+	const struct redis_url url = config->redis;
+	config->redis = d->config->redis;
+	d->config->redis = url;
+	config_unref(d->config);
+	d->config = config;
+	log_setup(config->log_level, config->log_format);
+	dispatch_set_config(d->dispatch, config);
+	redis_conn_set_string_limit(d->reader.conn, daemon_string_limit(config));
+	if (daemon_apply_queues(d) < 0)
+		log_error("no memory for the queues, reading the old ones");
+	if (workers_resize(d->workers, (size_t)config->concurrency, &err) < 0)
+		log_error("cannot have that many workers", F_STR("why", err.msg));
+	daemon_unblock(d); /* so that the next read sees the new queues */
+}
+
+void
+daemon_reload(struct daemon *d)
+{
+	cleanup(buf_fini) struct buf faults = {0};
+	struct config *config;
+
+	if (d->drain.state != DRAIN_RUNNING)
+		return;
+	notify_reloading();
+	if (daemon_load(d->opts, &config, &faults) < 0) {
+		buf_cstr(&faults);
+		log_lines(&faults);
+		log_error("configuration not reloaded, the old one stays");
+	} else {
+		apply(d, config);
+		log_info("configuration reloaded", F_INT("workers", config->concurrency),
+			F_INT("queues", config->queue_count));
+	}
+	if (d->is_ready)
+		daemon_set_status(d, notify_ready);
+	daemon_poke(d);
+}
