@@ -98,10 +98,11 @@ check:
 	@packaging/install-deps.sh check
 	@CI=1 /usr/bin/python3 tests/run.py $(ARGS)
 
+lint: export LINT_CFLAGS = $(ALL_CFLAGS)
 lint:
 	@packaging/install-deps.sh lint
-	@$(MAKE) --no-print-directory $(BUILD)/gen/scripts.inc
-	@CFLAGS='$(ALL_CFLAGS)' tests/lint/lint.sh $(C_FILES)
+	@$(MAKE) -s --no-print-directory $(BUILD)/gen/scripts.inc $(BUILD)/libstint.so
+	@BUILD='$(BUILD)' tests/lint/lint.sh $(C_FILES)
 
 format:
 	@packaging/install-deps.sh lint

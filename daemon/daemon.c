@@ -129,6 +129,7 @@ fetch_on_read(void *arg)
 	struct daemon *d = arg;
 
 	dispatch_flush(d->dispatch);
+	drain_poke(&d->drain); /* it may have been waiting for this read */
 }
 
 static void

@@ -141,7 +141,7 @@ quote(const char *text, char out[FAULTS_GOT_BYTES])
 			out[used++] = '\\';
 		out[used++] = text[i];
 	}
-	strcpy(out + used, n > shown ? "...\"" : "\"");
+	snprintf(out + used, FAULTS_GOT_BYTES - used, n > shown ? "...\"" : "\"");
 }
 
 /* Numbers, also with units, stand bare: got 0, got 40d. */

@@ -1,6 +1,7 @@
 /*
  * lists.c - the values that are lists or maps: queues, a command, an environment
  */
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,7 @@ value_load_queues(
 		return;
 	}
 	config_free_queues(c);
+	assert(c->queue_count == 0);
 	c->queues = calloc(node->count, sizeof *c->queues);
 	if (!c->queues) {
 		l->failed = true;

@@ -61,12 +61,19 @@ struct dispatch {
 /* ---- in ---- */
 
 static void
+to_commit(struct dispatch *d, struct attempt *a)
+{
+	atomic_store_explicit(&a->slot, ATTEMPT_ENDED, memory_order_relaxed);
+	commit_add(d->o.commit, a);
+}
+
+static void
 finish(struct dispatch *d, struct attempt *a)
 {
 	a->outcome.finished_unix_ms = stint_unix_ms();
 	if (a->outcome.status != JOB_HANDED_BACK)
 		attempt_tell(a, d->o.name);
-	commit_add(d->o.commit, a);
+	to_commit(d, a);
 }
 
 static void
@@ -127,8 +134,7 @@ dispatch_add(struct dispatch *d, struct queue *q, struct job *job)
 	struct attempt *a = attempt_new(job, q, d->config);
 
 	if (!a) {
-		/* It stays in the pending list of this daemon; restarting gives it back.
-		 */
+		/* It stays in the pending list of this consumer. */
 		log_error("no memory for a job", F_STR("queue", q->name));
 		return;
 	}
@@ -215,7 +221,7 @@ on_outcome(struct dispatch *d, struct attempt *a)
 		d->run_us = a->run_us;
 	d->run_us += (a->run_us - d->run_us) / 16;
 	d->run_us = d->run_us > 0 ? d->run_us : 1;
-	commit_add(d->o.commit, a);
+	to_commit(d, a);
 }
 
 static void
@@ -378,7 +384,9 @@ dispatch_log_state(const struct dispatch *d)
 			atomic_load_explicit(&a->started_at_ms, memory_order_relaxed);
 
 		if (slot < 0)
-			log_info("job waits", F_STR("job", a->job->id.p),
+			log_info(slot == ATTEMPT_WAITS ? "job waits"
+						       : "job ended, not stored yet",
+				F_STR("job", a->job->id.p),
 				F_STR("queue", a->queue->name));
 		else
 			log_info("job runs", F_INT("worker", slot),

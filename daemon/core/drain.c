@@ -13,6 +13,11 @@ enum {
 	/* ... and how much longer than this moment it asks the service manager to wait.
 	 */
 	EXTEND_MS = 10000,
+
+	/* How long results wait at least: shutdown_timeout is for jobs, and may be 0. */
+	STORE_MIN_MS = 2000,
+	/* When it is to be quick, a Redis that is there still gets this to answer. */
+	STORE_HURRY_MS = 1000,
 };
 
 static bool
@@ -39,7 +44,7 @@ done(struct drain *d)
 	d->state = DRAIN_DONE;
 	loop_timer_stop(&d->timer);
 	if (left > 0)
-		log_error("gave up waiting for redis: jobs will run again",
+		log_error("gave up waiting for redis: results lost, their jobs stay pending",
 			F_INT("jobs", left));
 	d->on_done(d->arg, left == 0);
 }
@@ -84,7 +89,8 @@ static void
 bound_storing(struct drain *d, int64_t timeout_ms)
 {
 	if (d->state == DRAIN_STORING && d->until_ms == STINT_NEVER)
-		d->until_ms = stint_at_ms(timeout_ms);
+		d->until_ms = stint_at_ms(
+			timeout_ms > STORE_MIN_MS ? timeout_ms : STORE_MIN_MS);
 }
 
 static void
@@ -125,7 +131,8 @@ drain_hurry(struct drain *d)
 	if (d->state == DRAIN_WAITING)
 		cancel(d);
 	else if (d->state == DRAIN_STORING)
-		d->until_ms = stint_now_ms();
+		d->until_ms =
+			stint_at_ms(commit_is_ready(d->commit) ? STORE_HURRY_MS : 0);
 	drain_poke(d);
 }
 

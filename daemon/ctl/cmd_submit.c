@@ -70,19 +70,20 @@ wait_for(struct client *c, const struct ctl_opts *o, struct client_wait *w)
 /* A stream that was named to us may hold other jobs' replies, and older ones of this id.
  */
 static int
-submit_and_wait(struct client *c, const struct ctl_opts *o, struct client_job *job,
+submit_and_wait(struct client *c, const struct ctl_opts *o, const struct client_job *job,
 	int64_t wait_ms)
 {
 	cleanup(freep) char *id = NULL;
 	struct client_wait w = {.queue = o->queue, .after = "0-0"};
+	struct client_job replied = *job;
 	char private_name[CLIENT_REPLY_NAME_BYTES];
 	struct stint_err err = {0};
 	int code, r;
 
 	r = o->reply_to ? client_reply_end(c, o->queue, o->reply_to, w.after, &err)
 			: client_reply_name(private_name, &err);
-	w.reply_to = job->reply_to = o->reply_to ? o->reply_to : private_name;
-	code = r < 0 ? ctl_fail(&err) : add(c, job, &id);
+	w.reply_to = replied.reply_to = o->reply_to ? o->reply_to : private_name;
+	code = r < 0 ? ctl_fail(&err) : add(c, &replied, &id);
 	if (code != 0)
 		return code;
 	w.id = id;
@@ -128,8 +129,8 @@ static const char help[] =
 	"out, it is empty; - is standard input to its end, any bytes up to 512MiB.\n"
 	"\n"
 	"  -q, --queue QUEUE    where to; default if left out\n"
-	"  --id ID              the job's own id: as long as a job of this id, or its\n"
-	"                       result, is there, others of the same id are dropped\n"
+	"  --id ID              the job's own id: as long as there is a result of this\n"
+	"                       id it stands, those of other jobs are dropped\n"
 	"  --timeout SPAN       how long an attempt may run (500ms, 30s, 1h 30min);\n"
 	"                       only ever lowers the handler's own\n"
 	"  --deadline UNIX_MS   when the job must have ended\n"

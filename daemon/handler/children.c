@@ -48,6 +48,7 @@ read_stat(int proc_fd, const char *pid, pid_t *ret_ppid, pid_t *ret_pgid)
 	text[n] = '\0';
 	/* "123 (name) S 1 123 ...", and the name may hold anything, also ')' */
 	after_name = strrchr(text, ')');
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers */
 	return after_name && sscanf(after_name, ") %*c %d %d", ret_ppid, ret_pgid) == 2;
 }
 

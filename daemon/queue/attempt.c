@@ -17,7 +17,7 @@ attempt_new(struct job *job, struct queue *queue, struct config *config)
 	*a = (struct attempt){.job = job, .queue = queue, .config = config_ref(config)};
 	if (job->handler.p)
 		a->handler = config_handler(config, job->handler.p, job->handler.n);
-	atomic_init(&a->slot, -1);
+	atomic_init(&a->slot, ATTEMPT_WAITS);
 	outcome_init(&a->outcome);
 	return a;
 }

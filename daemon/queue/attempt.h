@@ -16,6 +16,11 @@
 #include "lib/wire/job.h"
 #include "lib/wire/outcome.h"
 
+enum attempt_slot {
+	ATTEMPT_WAITS = -1, /* for a worker */
+	ATTEMPT_ENDED = -2, /* has its outcome; set by the loop */
+};
+
 struct attempt {
 	TAILQ_ENTRY(attempt)
 	in_flight;                 /* dispatch.c: all that were read and not stored */
@@ -27,7 +32,7 @@ struct attempt {
 	int64_t due_at_ms;                  /* parked: when it goes back */
 
 	/* written by the worker, looked at by the loop for USR1 */
-	_Atomic int slot; /* of the worker that runs it; -1: none yet */
+	_Atomic int slot; /* of the worker that runs it, or one of enum attempt_slot */
 	_Atomic int64_t started_at_ms;
 
 	bool is_sent_again; /* to Redis, after a first time whose outcome is unknown */

@@ -386,6 +386,8 @@ fetch_poke(struct fetch *f)
 	credit = f->is_paused ? 0 : f->ops->credit(f->arg);
 	if (credit > 0)
 		read_next(f, credit);
+	else
+		f->order_len = 0; /* queues that were empty may not be so by then */
 }
 
 /* ---- from outside ---- */

@@ -111,8 +111,9 @@ client_submit(struct client *c, const struct client_job *job, char **ret_id,
 		resp_bulk(&command, f.at[i].p, f.at[i].n);
 	r = link_append(c, &command, err);
 	buf_fini(&command); /* payloads are large, and hiredis has its own copy now */
-	if (r == 0)
-		r = link_receive(c, &reply, err);
+	if (r < 0)
+		return r;
+	r = link_receive(c, &reply, err);
 	if (r < 0)
 		return r;
 	if (!link_is_string(reply))

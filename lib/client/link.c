@@ -3,6 +3,7 @@
  */
 #include "lib/client/link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -86,14 +87,17 @@ int
 link_command(
 	struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...)
 {
-	redisReply *reply;
+	redisReply *reply = NULL;
 	va_list ap;
 	int r;
 
 	va_start(ap, fmt);
 	r = exchange(c, &reply, err, fmt, ap);
 	va_end(ap);
-	return r < 0 ? r : accept_reply(c, reply, ret, err);
+	if (r < 0)
+		return r;
+	assert(reply); /* hiredis has none only when it failed */
+	return accept_reply(c, reply, ret, err);
 }
 
 int

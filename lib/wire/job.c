@@ -122,7 +122,7 @@ static const struct {
 } known_fields[] = {
 #define FIELD(text, fn)                                                                  \
 	{                                                                                \
-		text, sizeof text - 1, fn                                                \
+		text, sizeof(text) - 1, fn                                               \
 	}
 	FIELD("handler", take_handler),
 	FIELD("payload", take_payload),

@@ -149,7 +149,7 @@ parse_host(const char *text, struct redis_url *u, const char **ret_rest,
 static int
 parse_tcp(const char *text, struct redis_url *u, struct stint_err *err)
 {
-	const char *at = strrchr(text, '@'), *rest = NULL;
+	const char *at = strrchr(text, '@'), *rest = text;
 	int r;
 
 	if (at) {

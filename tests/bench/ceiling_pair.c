@@ -31,7 +31,7 @@ finish(redisContext *c, const redisReply *entry)
 	char result[sizeof RESULT_HEAD + ID_BYTES + sizeof RESULT_TAIL];
 	enum { REPLIES = 6 };
 
-	strcpy(stpcpy(stpcpy(result, RESULT_HEAD), id), RESULT_TAIL);
+	stpcpy(stpcpy(stpcpy(result, RESULT_HEAD), id), RESULT_TAIL);
 	redis_add(c, "MULTI");
 	redis_add(c, "SET " RESULT_PREFIX "%s %s NX PX %d", id, result, RESULT_TTL_MS);
 	redis_add(c, "XACK " JOBS_KEY " " GROUP " %s", id);

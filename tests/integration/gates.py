@@ -49,8 +49,19 @@ def is_reading(client, daemon):
 def quiet(client, daemon):
     """SIGTSTP, until no read of the daemon can get a job any more."""
     daemon.signal(signal.SIGTSTP)
-    daemon.wait_state("STATUS=quiet")
+    daemon.wait_log("quiet: fetching stops")
     wait_until(lambda: not is_reading(client, daemon), "the read has ended")
+
+
+def wait_dump(daemon, text):
+    """SIGUSR1, again and again, until the daemon says this of its state; returns the rest
+    of that dump and of later ones."""
+    before = len(daemon.log())
+
+    def told():
+        daemon.signal(signal.SIGUSR1)
+        return daemon.log()[before:].partition(text)[2]
+    return wait_until(told, f"state {text!r}\n{daemon.log()}")
 
 
 def reload(daemon, config, log="configuration reloaded"):

@@ -3,8 +3,8 @@ import signal
 import time
 
 import pytest
-from gates import Gate, quiet
-from util import result, submit, wait_until
+from gates import Gate, group, quiet, wait_dump
+from util import result, submit
 
 
 @pytest.fixture
@@ -28,16 +28,13 @@ def test_results_wait_until_redis_is_back(stintd, kept, client, gate):
     daemon.signal(signal.SIGTERM)
     daemon.wait_state("STOPPING=1")
     gate.open()
-    daemon.signal(signal.SIGUSR1)
-    wait_until(lambda: daemon.signal(signal.SIGUSR1) or "unstored=1" in daemon.log(),
-               "the result waits")
+    wait_dump(daemon, "unstored=1")
     assert daemon.process.poll() is None
     kept.start("--appendonly", "yes")
     assert daemon.wait_end() == 0
     told = result(client, job)
     assert (told["status"], told["output"], told["attempt"]) == ("ok", "done", 1)
-    [group] = client.xinfo_groups("stint:{default}:jobs")
-    assert (group["consumers"], group["pending"]) == (0, 0)
+    assert group(client) == (0, 0)
     assert client.xlen("stint:{default}:jobs") == 0
 
 
@@ -51,8 +48,7 @@ def test_jobs_cut_short_while_redis_is_away_go_back_when_it_returns(stintd, kept
     daemon.signal(signal.SIGTERM)
     daemon.wait_state("STOPPING=1")
     daemon.signal(signal.SIGTERM)
-    wait_until(lambda: daemon.signal(signal.SIGUSR1) or "unstored=1" in daemon.log(),
-               "the job waits to go back")
+    wait_dump(daemon, "unstored=1")
     kept.start("--appendonly", "yes")
     assert daemon.wait_end() == 0
     stintd(config)
@@ -79,8 +75,7 @@ def test_a_third_signal_ends_the_waiting_for_redis(stintd, redis, client, gate):
     daemon.signal(signal.SIGTERM)
     daemon.wait_state("STOPPING=1")
     daemon.signal(signal.SIGTERM)
-    wait_until(lambda: daemon.signal(signal.SIGUSR1) or "unstored=1" in daemon.log(),
-               "the result waits")
+    wait_dump(daemon, "unstored=1")
     assert daemon.process.poll() is None
     daemon.signal(signal.SIGTERM)
     assert daemon.wait_end() == 69
@@ -113,11 +108,29 @@ def test_without_time_to_stop_a_slow_redis_still_gets_the_results(stintd, redis,
     quiet(client, daemon)
     redis.process.send_signal(signal.SIGSTOP)
     gate.open()
-    wait_until(lambda: daemon.signal(signal.SIGUSR1) or "unstored=1" in daemon.log(),
-               "the result waits")
+    wait_dump(daemon, "unstored=1")
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
     daemon.wait_state("EXTEND_TIMEOUT_USEC=")
+    redis.process.send_signal(signal.SIGCONT)
+    assert daemon.wait_end() == 0
+    assert result(client, job)["status"] == "ok"
+
+
+def test_hurrying_a_stop_leaves_a_redis_that_is_there_time_to_answer(stintd, redis, client, gate):
+    daemon = stintd({"handlers": {"hold": gate.handler()}})
+    job = submit(client, "hold")
+    gate.wait_started(1)
+    quiet(client, daemon)
+    redis.process.send_signal(signal.SIGSTOP)
+    gate.open()
+    wait_dump(daemon, "unstored=1")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_state("EXTEND_TIMEOUT_USEC=")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_log("stopping faster")
+    daemon.states.clear()
+    daemon.wait_state("EXTEND_TIMEOUT_USEC=")  # it goes on waiting
     redis.process.send_signal(signal.SIGCONT)
     assert daemon.wait_end() == 0
     assert result(client, job)["status"] == "ok"

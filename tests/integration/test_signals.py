@@ -4,7 +4,7 @@ import signal
 import uuid
 
 import pytest
-from gates import Gate, children, group, is_alive, quiet
+from gates import Gate, children, group, is_alive, quiet, wait_dump
 from util import result, run, submit, wait_until
 
 
@@ -55,11 +55,11 @@ def test_quiet_fetches_nothing_and_lets_jobs_finish(stintd, client, gate):
     first = submit(client, "hold")
     gate.wait_started(1)
     quiet(client, daemon)
+    daemon.wait_state("STATUS=quiet, 1/2 busy")
     second = submit(client, "echo", "later")
     gate.open()
     assert result(client, first)["status"] == "ok"
-    daemon.signal(signal.SIGUSR1)
-    daemon.wait_log("in_flight=0")
+    wait_dump(daemon, "in_flight=0")
     assert client.get(f"stint:{{default}}:result:{second}") is None
     assert client.xlen("stint:{default}:jobs") == 1
     assert group(client)[1] == 0
@@ -126,12 +126,11 @@ def test_a_job_that_has_ended_but_is_not_stored_does_not_run(stintd, client, red
     quiet(client, daemon)
     redis.process.send_signal(signal.SIGSTOP)
     gate.open()
-    wait_until(lambda: daemon.signal(signal.SIGUSR1) or "unstored=1" in daemon.log(), "it waits")
-    after = daemon.log().split("unstored=1")[-1]
-    wait_until(lambda: f"job={job}" in daemon.log().split("unstored=1", 1)[1], f"dump {after}")
-    ended = daemon.log().split("unstored=1", 1)[1]
+    wait_dump(daemon, "unstored=1")
+    dump = wait_dump(daemon, f"job={job}")
     redis.process.send_signal(signal.SIGCONT)
-    assert "job runs" not in ended
+    assert "job ended, not stored yet" in daemon.log()
+    assert "job runs" not in dump
     assert result(client, job)["status"] == "ok"
 
 
@@ -149,7 +148,8 @@ def test_nothing_outlives_a_daemon_that_was_killed(stintd, client, folder):
 
 def test_without_its_zygote_it_ends_with_70_and_nothing_is_left(stintd, client, folder):
     handler, mark = family(folder)
-    daemon = stintd({"handlers": {"family": handler, "echo": {"command": ["cat"]}}})
+    daemon = stintd({"shutdown_timeout": "50ms", "handlers": {
+        "family": handler, "echo": {"command": ["cat"]}}})
     run(client, "echo", "x")
     submit(client, "family")
     wait_grown(mark)

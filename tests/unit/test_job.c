@@ -23,7 +23,7 @@ enum {
 /* Names and values in turn, as literals that may hold NUL. */
 #define B(text)                                                                          \
 	{                                                                                \
-		text, sizeof text - 1                                                    \
+		text, sizeof(text) - 1                                                   \
 	}
 #define HANDLER B("handler"), B("resize")
 

@@ -34,11 +34,14 @@ local function letter(entry, id, result)
   if is_error(range) or #range == 0 then
     return nil
   end
-  local args = {'XADD', dead, 'MAXLEN', '~', dead_max, '*',
-    'stint-id', id, 'stint-entry', entry, 'stint-result', result}
+  local args = {'XADD', dead, 'MAXLEN', '~', dead_max, '*'}
   local fields = range[1][2]
   for i = 1, math.min(#fields, FIELDS_MAX) do
     args[#args + 1] = fields[i]
+  end
+  -- last: for clients that make a map of it, these win over a job's of the same name
+  for _, word in ipairs({'stint-id', id, 'stint-entry', entry, 'stint-result', result}) do
+    args[#args + 1] = word
   end
   return args
 end
