@@ -42,8 +42,10 @@ daemon_apply_queues(struct daemon *d)
 		queues[i] = queue_get(&d->queues, c->prefix, c->queues[i].name);
 		if (!queues[i])
 			return -ENOMEM;
-		queues[i]->weight = c->queues[i].weight;
 	}
+	/* all or none: the old queues need their old weights */
+	for (size_t i = 0; i < c->queue_count; i++)
+		queues[i]->weight = c->queues[i].weight;
 	fetch_set_queues(d->fetch, queues, c->queue_count, c->is_weighted);
 	return 0;
 }

@@ -44,7 +44,8 @@ done(struct drain *d)
 	d->state = DRAIN_DONE;
 	loop_timer_stop(&d->timer);
 	if (left > 0)
-		log_error("gave up waiting for redis: results lost, their jobs stay pending",
+		log_error("gave up waiting for redis: results lost, their jobs stay "
+			  "pending",
 			F_INT("jobs", left));
 	d->on_done(d->arg, left == 0);
 }

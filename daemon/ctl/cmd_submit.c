@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <jansson.h>
 #include <stint/clock.h>
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/out.h"
@@ -67,8 +66,7 @@ wait_for(struct client *c, const struct ctl_opts *o, struct client_wait *w)
 	return r < 0 ? ctl_fail(&err) : out_result(&result, w->id, o->is_json);
 }
 
-/* A stream that was named to us may hold other jobs' replies, and older ones of this id.
- */
+/* A stream that was named to us may hold other replies, also older ones of this id. */
 static int
 submit_and_wait(struct client *c, const struct ctl_opts *o, const struct client_job *job,
 	int64_t wait_ms)

@@ -403,7 +403,7 @@ fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
 	f->conn = conn;
 	f->consumer = consumer;
 	f->all = all;
-	f->random = seed | 1; /* xorshift must not start at 0 */
+	f->random = seed;
 	f->ops = ops;
 	f->arg = arg;
 	f->pending = (struct pending){

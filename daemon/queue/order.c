@@ -3,15 +3,8 @@
  */
 #include "daemon/queue/order.h"
 
-static uint64_t
-next_random(uint64_t *state)
-{
-	/* xorshift64 (Marsaglia 2003) */
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
+#include <assert.h>
+#include "lib/base/random.h"
 
 void
 order_shuffle(struct queue **queues, size_t count, uint64_t *random)
@@ -21,10 +14,12 @@ order_shuffle(struct queue **queues, size_t count, uint64_t *random)
 	for (size_t i = 0; i < count; i++)
 		sum += queues[i]->weight;
 	for (size_t i = 0; i + 1 < count; i++) {
-		uint64_t draw = next_random(random) % sum;
 		struct queue *chosen;
+		uint64_t draw;
 		size_t k = i;
 
+		assert(sum > 0);
+		draw = random_next(random) % sum;
 		while (draw >= queues[k]->weight)
 			draw -= queues[k++]->weight;
 		chosen = queues[k];

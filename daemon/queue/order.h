@@ -12,7 +12,7 @@
  * order_shuffle() - draw an order: each next queue with a chance in proportion to its
  * weight
  * @queues: put into the new order; every weight is at least 1
- * @random: state of the generator, not 0; moved on
+ * @random: state of random_next(), moved on
  */
 void order_shuffle(struct queue **queues, size_t count, uint64_t *random);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "daemon/queue/entry.h"
+#include "daemon/queue/fault.h"
 
 enum { PAGE_ENTRIES = 500, PENDING_TIMEOUT_MS = 5000 };
 
@@ -87,7 +88,10 @@ on_page(void *arg, int status, const struct redis_reply *replies, size_t count)
 
 	if (status < 0 || count != 1)
 		return p->ops->on_end(p->arg, status < 0 ? status : -EPROTO, p->found);
-	/* an error is "no such group" or "no stream": then nothing is pending in it */
+	/* without a group or a stream nothing is pending; any other error says nothing */
+	if (replies->type == REDIS_ERROR && fault_of(replies) != FAULT_NOGROUP &&
+		!redis_is_error(replies, "WRONGTYPE"))
+		return p->ops->on_end(p->arg, -EAGAIN, p->found);
 	p->is_last_page = replies->type != REDIS_ARRAY || replies->count < PAGE_ENTRIES;
 	redis_batch_begin(p->conn, &b);
 	for (size_t i = 0; replies->type == REDIS_ARRAY && i < replies->count; i++) {

@@ -13,6 +13,7 @@
 #include <stint/clock.h>
 #include "daemon/redis/conn_priv.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/random.h"
 
 enum {
 	RETRY_FIRST_MS = 50, /* a restart of the server is hardly noticed */
@@ -20,19 +21,6 @@ enum {
 	RETRY_DOUBLINGS = 7, /* 50 << 7 > 5000 */
 	STABLE_MS = 5000,    /* up for that long: the next loss is a new story */
 };
-
-/* xorshift64*: jitter needs no more. */
-static uint64_t
-random_next(struct redis_conn *c)
-{
-	uint64_t x = c->random;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	c->random = x;
-	return x * UINT64_C(0x2545F4914F6CDD1D);
-}
 
 /* Full jitter: a fleet that lost its server together comes back spread out. */
 static int64_t
@@ -44,7 +32,7 @@ retry_delay_ms(struct redis_conn *c)
 	c->tries++;
 	if (limit > RETRY_MAX_MS)
 		limit = RETRY_MAX_MS;
-	return 1 + (int64_t)((random_next(c) >> 32) % limit);
+	return 1 + (int64_t)(random_next(&c->random) % limit);
 }
 
 void
@@ -290,7 +278,7 @@ copy_opts(struct redis_conn *c, const struct redis_conn_opts *opts)
 	c->connect_timeout_ms = opts->connect_timeout_ms;
 	c->ops = *opts->ops;
 	c->arg = opts->arg;
-	c->random = opts->seed ? opts->seed : 1; /* 0 would stay 0 */
+	c->random = opts->seed;
 	if (opts->name) {
 		c->name = strdup(opts->name);
 		if (!c->name)

@@ -18,13 +18,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include "lib/base/cleanup.h"
+#include "lib/base/random.h"
 #include "lib/conc/chan.h"
 #include "lib/conc/ctx.h"
 
 /* More cases than this are waited for with memory from the heap. */
 enum { SELECT_ON_STACK = 16 };
 
-/* xorshift64*: each thread its own, so that fairness costs no shared cache line. */
+/* Each thread has its own state, so that fairness costs no shared cache line. */
 static uint64_t
 select_random(void)
 {
@@ -32,10 +33,7 @@ select_random(void)
 
 	if (state == 0)
 		state = (uint64_t)stint_now_us() ^ (uint64_t)(uintptr_t)&state;
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (state * UINT64_C(0x2545F4914F6CDD1D)) >> 32;
+	return random_next(&state);
 }
 
 int

@@ -45,7 +45,7 @@ def family(folder):
 
 
 def wait_grown(mark):
-    """All six: three shells, or what became of them, and what they started."""
+    """Most of the family, those that left the group among them."""
     wait_until(lambda: len(processes_with(mark)) >= 5, "the job's family")
 
 

@@ -24,8 +24,20 @@
 #include <time.h>
 #include <unistd.h>
 #include <stint/stint.h>
+#include "lib/base/random.h"
+
+#define BACKGROUND stint_ctx_background()
 
 enum { WAIT_AT_MOST_MS = 30000, LOOK_EVERY_US = 100 };
+
+/* Teardown: the next test begins with the real clock. */
+static inline int
+reset_clock(void **state)
+{
+	(void)state;
+	stint_clock_reset();
+	return 0;
+}
 
 /* The real clock: tests script the library's. */
 static inline int64_t
@@ -157,16 +169,6 @@ op_recv(void *arg)
 	struct op *op = arg;
 
 	op->result = stint_chan_recv(op->ctx, op->ch, &op->item);
-}
-
-/* A small generator, so that a failure can be repeated by its seed. */
-static inline uint32_t
-next_random(uint32_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 17;
-	*seed ^= *seed << 5;
-	return *seed;
 }
 
 #endif

@@ -3,8 +3,6 @@
  */
 #include "tests/unit/conc_util.h"
 
-#define BACKGROUND stint_ctx_background()
-
 /* ---- one thread ---- */
 
 static void

@@ -6,8 +6,6 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-#define BACKGROUND stint_ctx_background()
-
 static void
 recv_fd_is_readable_while_there_is_something(void **state)
 {

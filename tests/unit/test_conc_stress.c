@@ -4,8 +4,6 @@
  */
 #include "tests/unit/conc_util.h"
 
-#define BACKGROUND stint_ctx_background()
-
 struct message {
 	int payload[16]; /* written by the sender before, read by the receiver after */
 };
@@ -118,7 +116,7 @@ struct history {
 struct party {
 	struct history *h;
 	int id;
-	uint32_t seed;
+	uint64_t seed;
 	int next[SENDERS]; /* receiver: the least number that may come from each */
 	int received;
 	const char *fault;
@@ -130,9 +128,9 @@ some_ctx(struct party *p)
 {
 	struct stint_ctx *ctx;
 
-	if (!p->h->is_rough || next_random(&p->seed) % 4 == 0)
+	if (!p->h->is_rough || random_next(&p->seed) % 4 == 0)
 		return BACKGROUND;
-	if (stint_ctx_with_timeout(BACKGROUND, next_random(&p->seed) % 2, &ctx) < 0)
+	if (stint_ctx_with_timeout(BACKGROUND, random_next(&p->seed) % 2, &ctx) < 0)
 		abort();
 	return ctx;
 }
@@ -147,7 +145,7 @@ send_somehow(struct party *p, struct record *items, int count)
 	};
 	int r;
 
-	switch (next_random(&p->seed) % 4) {
+	switch (random_next(&p->seed) % 4) {
 	case 0:
 		r = stint_chan_try_send_many(p->h->ch, items, (size_t)count);
 		break;
@@ -195,7 +193,7 @@ recv_somehow(struct party *p, struct record *items)
 	};
 	int r;
 
-	switch (next_random(&p->seed) % 4) {
+	switch (random_next(&p->seed) % 4) {
 	case 0:
 		r = stint_chan_try_recv_many(p->h->ch, items, BATCH_MAX);
 		break;
@@ -235,7 +233,7 @@ recv_all(void *arg)
 }
 
 static void
-run_history(size_t cap, bool is_rough, uint32_t seed)
+run_history(size_t cap, bool is_rough, uint64_t seed)
 {
 	struct history h = {.is_rough = is_rough, .senders_left = SENDERS};
 	struct party party[SENDERS + RECEIVERS] = {0};

@@ -6,16 +6,6 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-#define BACKGROUND stint_ctx_background()
-
-static int
-reset_clock(void **state)
-{
-	(void)state;
-	stint_clock_reset();
-	return 0;
-}
-
 static void
 background_never_ends(void **state)
 {

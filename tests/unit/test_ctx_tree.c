@@ -5,16 +5,6 @@
 
 #include <malloc.h>
 
-#define BACKGROUND stint_ctx_background()
-
-static int
-reset_clock(void **state)
-{
-	(void)state;
-	stint_clock_reset();
-	return 0;
-}
-
 static void
 deep_and_wide_trees_end_in_one_go(void **state)
 {
@@ -42,22 +32,22 @@ static void
 random_layers_end_below_the_first_end_only(void **state)
 {
 	enum { LAYERS = 30, ROUNDS = 200 };
-	uint32_t seed = 4711;
+	uint64_t seed = 4711;
 
 	(void)state;
 	for (int round = 0; round < ROUNDS; round++) {
 		struct stint_ctx *ctx[LAYERS];
-		int at = (int)(next_random(&seed) % LAYERS);
-		bool is_late = next_random(&seed) % 2;
+		int at = (int)(random_next(&seed) % LAYERS);
+		bool is_late = random_next(&seed) % 2;
 
 		stint_clock_set(0, 0);
 		for (int i = 0; i < LAYERS; i++) {
 			struct stint_ctx *parent = i ? ctx[i - 1] : BACKGROUND;
-			int64_t far_ms = 1000 + next_random(&seed) % 1000;
+			int64_t far_ms = 1000 + random_next(&seed) % 1000;
 
 			if (i == at && is_late)
 				ctx[i] = new_ctx_until(parent, 500);
-			else if (next_random(&seed) % 2)
+			else if (random_next(&seed) % 2)
 				ctx[i] = new_ctx_until(parent, far_ms);
 			else
 				ctx[i] = new_ctx(parent);

@@ -9,21 +9,12 @@
 #include <string.h>
 #include "lib/base/cleanup.h"
 #include "lib/base/heap.h"
+#include "lib/base/random.h"
 
 enum {
 	NODE_COUNT = 200,
 	STEP_COUNT = 100000,
 };
-
-/* xorshift: the same numbers in every run */
-static uint32_t
-next_random(uint32_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 17;
-	*seed ^= *seed << 5;
-	return *seed;
-}
 
 static void
 empty_heap_has_no_minimum(void **state)
@@ -40,11 +31,11 @@ nodes_come_out_in_order(void **state)
 	cleanup(heap_fini) struct heap h = {0};
 	struct heap_node nodes[NODE_COUNT] = {0};
 	int64_t last = INT64_MIN;
-	uint32_t seed = 1;
+	uint64_t seed = 1;
 
 	(void)state;
 	for (size_t i = 0; i < NODE_COUNT; i++) {
-		nodes[i].key = (int64_t)(next_random(&seed) % 50) - 25; /* with doubles */
+		nodes[i].key = (int64_t)(random_next(&seed) % 50) - 25; /* with doubles */
 		assert_int_equal(heap_push(&h, &nodes[i]), 0);
 	}
 	for (size_t i = 0; i < NODE_COUNT; i++) {
@@ -98,18 +89,18 @@ minimum_is_right_after_any_push_or_removal(void **state)
 	cleanup(heap_fini) struct heap h = {0};
 	struct heap_node nodes[NODE_COUNT] = {0};
 	size_t inside = 0;
-	uint32_t seed = 2;
+	uint64_t seed = 2;
 
 	(void)state;
 	for (int step = 0; step < STEP_COUNT; step++) {
-		struct heap_node *n = &nodes[next_random(&seed) % NODE_COUNT],
+		struct heap_node *n = &nodes[random_next(&seed) % NODE_COUNT],
 				 *min = NULL;
 
 		if (heap_contains(n)) {
 			heap_remove(&h, n);
 			inside--;
 		} else {
-			n->key = next_random(&seed) % 1000;
+			n->key = random_next(&seed) % 1000;
 			assert_int_equal(heap_push(&h, n), 0);
 			inside++;
 		}

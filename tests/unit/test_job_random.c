@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/cleanup.h"
+#include "lib/base/random.h"
 #include "lib/wire/job.h"
 
 enum {
@@ -19,39 +20,29 @@ enum {
 
 #define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-/* xorshift: the same numbers in every run */
-static uint32_t
-next_random(uint32_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 17;
-	*seed ^= *seed << 5;
-	return *seed;
-}
-
 /* One name or value, most of them near to a valid one; a block of its own with just
  * its NUL behind, so that a byte too far is seen. */
 static struct bytes
-random_bytes(uint32_t *seed)
+random_bytes(uint64_t *seed)
 {
 	static const char *const words[] = {"handler", "payload", "id", "timeout",
 		"deadline", "reply_to", "traceparent", "stint-submitted", "x-", "x-a",
 		"x-trace", "30s", "1h 30min", "1732153200000", "", PARENT};
-	const char *word = words[next_random(seed) % ARRAY_LEN(words)];
+	const char *word = words[random_next(seed) % ARRAY_LEN(words)];
 	size_t n = strlen(word),
-	       more = next_random(seed) % 8 == 0 ? next_random(seed) % 200 : 0;
+	       more = random_next(seed) % 8 == 0 ? random_next(seed) % 200 : 0;
 	char *p;
 
-	if (next_random(seed) % 64 == 0)
+	if (random_next(seed) % 64 == 0)
 		return (struct bytes){NULL, LARGE_BYTES};
 	p = malloc(n + more + 1);
 	assert_non_null(p);
 	memcpy(p, word, n);
 	for (size_t i = n; i < n + more; i++)
-		p[i] = (char)next_random(seed);
+		p[i] = (char)random_next(seed);
 	n += more;
-	if (n > 0 && next_random(seed) % 16 == 0)
-		p[next_random(seed) % n] = (char)next_random(seed);
+	if (n > 0 && random_next(seed) % 16 == 0)
+		p[random_next(seed) % n] = (char)random_next(seed);
 	p[n] = '\0';
 	return (struct bytes){p, n};
 }
@@ -89,13 +80,13 @@ assert_sane(const struct job *job)
 static void
 random_fields_make_a_sane_job(void **state)
 {
-	uint32_t seed = 2463534242;
+	uint64_t seed = 2463534242;
 	size_t good = 0;
 
 	(void)state;
 	for (int round = 0; round < RANDOM_ROUNDS; round++) {
 		const size_t most = round % 16 == 0 ? 2 * RANDOM_FIELDS_MAX : 6;
-		const size_t count = next_random(&seed) % (most + 1);
+		const size_t count = random_next(&seed) % (most + 1);
 		struct bytes *fields = calloc(count + 1, sizeof *fields);
 		struct job *job;
 

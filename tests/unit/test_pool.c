@@ -6,8 +6,6 @@
 #include <signal.h>
 #include "lib/base/cleanup.h"
 
-#define BACKGROUND stint_ctx_background()
-
 enum { SLOTS = 32, NAME_SIZE = 16 };
 
 /* What the workers saw, and the gate that holds them inside run(). */
@@ -315,13 +313,13 @@ resizing_under_load_loses_nothing_and_ends_at_the_size(void **state)
 {
 	enum { ROUNDS = 150, EACH = 20 };
 	struct fixture *f = *state;
-	uint32_t seed = 99;
+	uint64_t seed = 99;
 
 	make_pool(f, "w", 3);
 	for (int round = 0; round < ROUNDS; round++) {
 		send_items(f, EACH);
 		assert_int_equal(
-			stint_pool_resize(f->pool, next_random(&seed) % 8, NULL), 0);
+			stint_pool_resize(f->pool, random_next(&seed) % 8, NULL), 0);
 	}
 	assert_int_equal(stint_pool_resize(f->pool, 5, NULL), 0);
 	wait_until(atomic_load(&f->probe.ran) == ROUNDS * EACH);

@@ -62,6 +62,14 @@ scene_open(struct scene *s, bool frees)
 }
 
 static void
+scene_open_up(struct scene *s, bool frees)
+{
+	scene_open(s, frees);
+	client_start(&s->c);
+	RUN_UNTIL(s->c.base, s->c.up_count == 1);
+}
+
+static void
 scene_send(struct scene *s, int actor)
 {
 	for (int i = 0; i < BATCHES; i++)
@@ -151,9 +159,7 @@ in_the_completion_of_each_answered_batch(void **state)
 		int actor = i / 2;
 		struct scene s;
 
-		scene_open(&s, i % 2);
-		client_start(&s.c);
-		RUN_UNTIL(s.c.base, s.c.up_count == 1);
+		scene_open_up(&s, i % 2);
 		scene_send(&s, actor);
 		fake_text(&s.f, "+1\r\n+2\r\n+3\r\n+4\r\n+5\r\n");
 		scene_close(&s, true);
@@ -173,9 +179,7 @@ in_the_completion_of_each_lost_batch(void **state)
 		int actor = i / 2;
 		struct scene s;
 
-		scene_open(&s, i % 2);
-		client_start(&s.c);
-		RUN_UNTIL(s.c.base, s.c.up_count == 1);
+		scene_open_up(&s, i % 2);
 		scene_send(&s, actor);
 		settle_loop(s.c.base);
 		fake_hang_up(&s.f);
@@ -214,9 +218,7 @@ in_the_completion_of_each_cancelled_batch(void **state)
 		struct scene s;
 		struct redis_conn *conn;
 
-		scene_open(&s, true);
-		client_start(&s.c);
-		RUN_UNTIL(s.c.base, s.c.up_count == 1);
+		scene_open_up(&s, true);
 		scene_send(&s, actor);
 		conn = s.c.conn;
 		redis_conn_free(conn);
@@ -233,9 +235,7 @@ replies_outlive_the_connection_until_the_callback_returns(void **state)
 	struct scene s;
 
 	(void)state;
-	scene_open(&s, true);
-	client_start(&s.c);
-	RUN_UNTIL(s.c.base, s.c.up_count == 1);
+	scene_open_up(&s, true);
 	scene_send(&s, 0);
 	/* outcome_take() reads the replies first; the second one has begun to come. */
 	fake_text(&s.f, "$5\r\nhello\r\n$5\r\nwor");

@@ -3,8 +3,6 @@
  */
 #include "tests/unit/conc_util.h"
 
-#define BACKGROUND stint_ctx_background()
-
 static struct stint_case
 case_send(struct stint_chan *ch, int *item)
 {
@@ -348,7 +346,7 @@ try_select_never_misses_what_was_ready_before(void **state)
 
 struct user {
 	struct stint_chan **ch;
-	uint32_t seed;
+	uint64_t seed;
 	int ops;
 	int64_t balance; /* sum sent minus sum received */
 	int sent, received;
@@ -364,7 +362,7 @@ mixed_ops(void *arg)
 
 	for (int i = 0; i < u->ops; i++) {
 		struct stint_case cases[2 * STRESS_CHANS];
-		int out = (int)(next_random(&u->seed) % 1000), in = 0, chosen;
+		int out = (int)(random_next(&u->seed) % 1000), in = 0, chosen;
 
 		for (int c = 0; c < STRESS_CHANS; c++) {
 			cases[c] = case_send(u->ch[c], &out);

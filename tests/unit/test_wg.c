@@ -5,8 +5,6 @@
 
 #include <limits.h>
 
-#define BACKGROUND stint_ctx_background()
-
 struct wg_op {
 	struct stint_ctx *ctx;
 	struct stint_wg *wg;

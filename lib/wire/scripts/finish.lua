@@ -54,6 +54,11 @@ for i = 0, (#KEYS - 2) / 2 - 1 do
   if kind == 'ok' or is_mine(entry) then
     local dead_letter = kind == 'dead' and letter(entry, id, result)
     local acked = redis.pcall('XACK', jobs, group, entry)
+    -- no stream any more: the result is recorded all the same; anything else (MISCONF,
+    -- NOREPLICAS ...) is told by the first write, so nothing has changed yet
+    if is_error(acked) and not string.find(acked.err, 'WRONGTYPE', 1, true) then
+      return acked
+    end
     redis.pcall('XDEL', jobs, entry)
     local first = acked == 1
     if store == '1' then
