@@ -19,7 +19,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) $(WARN) -fPIC -fvisibility=hidden -pthread -D_GNU
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) \
              $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-DAEMON_LIBS = -levent_core -lhiredis -lyaml -lsystemd
+DAEMON_LIBS = -levent_core -lhiredis -lyaml
 CTL_LIBS    = -lhiredis -lyaml -ljansson
 
 obj         = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

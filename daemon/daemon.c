@@ -146,6 +146,7 @@ fetch_on_ready(void *arg)
 	struct daemon *d = arg;
 
 	d->has_groups = true;
+	daemon_note_back(d);
 	daemon_poke(d);
 }
 

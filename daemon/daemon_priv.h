@@ -54,6 +54,7 @@ struct daemon {
 
 	bool has_groups; /* the reader has asked for them: jobs can come */
 	bool is_ready;
+	bool is_refusal_told; /* since Redis is away: that it does not let us in */
 	bool is_quiet;
 	bool is_closing;                       /* parts are being freed: poke no one */
 	char redis_fault[STINT_ERR_MSG_BYTES]; /* why Redis is away, as last told; "": it
@@ -70,6 +71,9 @@ void daemon_poke(struct daemon *d);
 void daemon_set_status(struct daemon *d, void (*tell)(const char *status));
 
 /* ---- links.c ---- */
+
+/* Tells that Redis is back, once both connections are up and it has taken a write. */
+void daemon_note_back(struct daemon *d);
 
 /* @role goes into the client's name. 0 or -errno. */
 int daemon_link_open(struct daemon *d, struct link *link, const char *role);

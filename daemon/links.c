@@ -3,6 +3,7 @@
  */
 #include "daemon/daemon_priv.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stint/clock.h>
@@ -12,6 +13,34 @@ enum {
 	CONNECT_TIMEOUT_MS = 5000,
 	UNBLOCK_TIMEOUT_MS = 5000,
 };
+
+/* Connected is not enough: a replica lets us in, too, and refuses every write. */
+void
+daemon_note_back(struct daemon *d)
+{
+	if (!d->redis_fault[0] || !d->reader.is_up || !d->writer.is_up || !d->has_groups)
+		return;
+	log_info("redis is back");
+	d->redis_fault[0] = '\0';
+	d->is_refusal_told = false;
+}
+
+static void
+tell_down(struct daemon *d, const struct stint_err *why)
+{
+	const bool is_refusal = why->code == -EACCES;
+	char url[REDIS_URL_TEXT_BYTES];
+
+	/* one line for each change of state, not one for each try */
+	if (!d->redis_fault[0])
+		log_warn("redis is away, trying again",
+			F_STR("redis", redis_url_text(&d->config->redis, url)),
+			F_STR("why", why->msg));
+	else if (is_refusal && !d->is_refusal_told)
+		log_warn("redis does not let us in, trying again", F_STR("why", why->msg));
+	d->is_refusal_told = d->is_refusal_told || is_refusal;
+	snprintf(d->redis_fault, sizeof d->redis_fault, "%s", why->msg);
+}
 
 static void
 on_link_up(void *arg)
@@ -24,10 +53,7 @@ on_link_up(void *arg)
 		fetch_on_up(d->fetch);
 	else
 		commit_on_up(d->commit);
-	if (d->reader.is_up && d->writer.is_up && d->redis_fault[0]) {
-		log_info("redis is back");
-		d->redis_fault[0] = '\0';
-	}
+	daemon_note_back(d);
 	daemon_poke(d);
 }
 
@@ -36,20 +62,17 @@ on_link_down(void *arg, const struct stint_err *why, int64_t retry_ms)
 {
 	struct link *link = arg;
 	struct daemon *d = link->daemon;
-	char url[REDIS_URL_TEXT_BYTES];
 
 	(void)retry_ms;
 	link->is_up = false;
+	tell_down(d, why);
+	d->has_groups = false; /* asked for again before all is said to be well */
 	if (link == &d->reader)
 		fetch_on_down(d->fetch);
 	else
 		commit_on_down(d->commit);
-	/* one line for each change of state, not one for each try */
-	if (!d->redis_fault[0])
-		log_warn("redis is away, trying again",
-			F_STR("redis", redis_url_text(&d->config->redis, url)),
-			F_STR("why", why->msg));
-	snprintf(d->redis_fault, sizeof d->redis_fault, "%s", why->msg);
+	if (d->reader.is_up)
+		fetch_on_up(d->fetch);
 	daemon_poke(d);
 }
 

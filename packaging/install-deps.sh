@@ -4,7 +4,7 @@
 # As root, or through sudo. Does nothing, and needs no rights, when all is there.
 set -eu
 
-build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libsystemd-dev libjansson-dev uthash-dev'
+build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libjansson-dev uthash-dev'
 # a Debian with Valkey in place of Redis brings its own server and tools
 run='redis-server redis-tools'
 check="$build $run libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-redis procps"

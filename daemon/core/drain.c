@@ -77,7 +77,8 @@ drain_poke(struct drain *d)
 		d->until_ms = STINT_NEVER;
 		/* fall through */
 	case DRAIN_STORING:
-		if (commit_pending_count(d->commit) == 0)
+		/* comparing the pending list may still bring jobs to hand back */
+		if (commit_pending_count(d->commit) == 0 && !fetch_is_reading(d->fetch))
 			leave(d);
 		return;
 	default:

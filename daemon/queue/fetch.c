@@ -26,6 +26,10 @@ enum {
 	/* A reply that takes this much longer is not coming (a half-open connection). */
 	READ_TIMEOUT_MS = 5000,
 
+	/* A server that has not noticed that a connection is lost may give jobs to the
+	 * read that blocks there until its time is over, and a bit for slow networks. */
+	LOST_READ_MS = BLOCK_MS + 1000,
+
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
 };
@@ -47,6 +51,7 @@ struct fetch {
 	enum step step; /* what is on its way */
 	bool is_paused;
 	bool must_compare; /* a read was lost: pending entries may be unknown here */
+	int64_t compare_at_ms; /* once more: what the lost read was given since */
 	bool is_faulty;    /* reads fail: told once */
 	int64_t backoff_ms;
 	int64_t not_before_ms;
@@ -104,7 +109,8 @@ on_groups(void *arg, int status, const struct redis_reply *replies, size_t count
 	for (size_t i = 0; i < count && i < f->order_len; i++)
 		on_group(f, f->order[i], &replies[i]);
 	f->order_len = 0;
-	f->ops->on_ready(f->arg);
+	if (redis_conn_is_up(f->conn)) /* not if this server was the wrong one */
+		f->ops->on_ready(f->arg);
 	fetch_poke(f);
 }
 
@@ -268,7 +274,10 @@ on_read_fault(struct fetch *f, enum fault fault, const struct redis_reply *r,
 	if (fault == FAULT_WRONG_SERVER)
 		return redis_conn_reset(f->conn, r->str);
 	if (fault == FAULT_NOGROUP || redis_is_error(r, "WRONGTYPE")) {
-		log_info("consumer group is gone, making it again", F_STR("why", r->str));
+		/* backed off already: it could not be made, which is an old story */
+		if (asked[0]->backoff_ms == 0)
+			log_info("consumer group is gone, making it again",
+				F_STR("why", r->str));
 		return lose_groups(asked, count);
 	}
 	if (!f->is_faulty)
@@ -289,8 +298,11 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 
 	f->step = STEP_IDLE;
 	if (status < 0 || count != 1) {
-		f->must_compare = f->must_compare || status != -ENOTCONN;
-		return;
+		if (status == -ENOTCONN)
+			return;
+		f->must_compare = true;
+		f->compare_at_ms = stint_at_ms(LOST_READ_MS);
+		return f->ops->wake_at(f->arg, f->compare_at_ms);
 	}
 	fault = fault_of(replies);
 	if (fault != FAULT_NONE) {
@@ -379,6 +391,10 @@ fetch_poke(struct fetch *f)
 	if (ask_groups(f))
 		return;
 	wake_for_groups(f);
+	if (stint_now_ms() >= f->compare_at_ms) {
+		f->compare_at_ms = STINT_NEVER;
+		f->must_compare = true;
+	}
 	if (f->must_compare) {
 		f->step = STEP_COMPARE;
 		return pending_start(&f->pending, f->all);
@@ -402,6 +418,7 @@ fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
 		return -ENOMEM;
 	f->conn = conn;
 	f->consumer = consumer;
+	f->compare_at_ms = STINT_NEVER;
 	f->all = all;
 	f->random = seed;
 	f->ops = ops;
@@ -463,7 +480,7 @@ fetch_pause(struct fetch *f, bool is_paused)
 bool
 fetch_is_reading(const struct fetch *f)
 {
-	return f->step != STEP_IDLE;
+	return f->step != STEP_IDLE || (f->must_compare && redis_conn_is_up(f->conn));
 }
 
 bool

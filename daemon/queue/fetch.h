@@ -56,6 +56,7 @@ void fetch_on_down(struct fetch *f);
 /* No new reads. One that is on its way may still bring jobs. */
 void fetch_pause(struct fetch *f, bool is_paused);
 
+/* Jobs may still come: a read, or the comparison after a lost one, is on its way. */
 bool fetch_is_reading(const struct fetch *f);
 bool fetch_is_blocked(const struct fetch *f); /* CLIENT UNBLOCK would end it */
 
