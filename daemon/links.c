@@ -37,7 +37,8 @@ tell_down(struct daemon *d, const struct stint_err *why)
 			F_STR("redis", redis_url_text(&d->config->redis, url)),
 			F_STR("why", why->msg));
 	else if (is_refusal && !d->is_refusal_told)
-		log_warn("redis does not let us in, trying again", F_STR("why", why->msg));
+		log_warn(
+			"redis does not let us in, trying again", F_STR("why", why->msg));
 	d->is_refusal_told = d->is_refusal_told || is_refusal;
 	snprintf(d->redis_fault, sizeof d->redis_fault, "%s", why->msg);
 }

@@ -50,9 +50,9 @@ struct fetch {
 
 	enum step step; /* what is on its way */
 	bool is_paused;
-	bool must_compare; /* a read was lost: pending entries may be unknown here */
+	bool must_compare;     /* a read was lost: pending entries may be unknown here */
 	int64_t compare_at_ms; /* once more: what the lost read was given since */
-	bool is_faulty;    /* reads fail: told once */
+	bool is_faulty;        /* reads fail: told once */
 	int64_t backoff_ms;
 	int64_t not_before_ms;
 	struct pending pending;

@@ -164,7 +164,8 @@ def test_reads_that_are_refused_are_told_once_and_tried_again(proxy, stintd, cli
     daemon.wait_log("jobs can be read again")
 
 
-@pytest.mark.parametrize("why", ["LOADING still", "BUSY a script", "NOAUTH Authentication required."])
+@pytest.mark.parametrize("why", [
+    "LOADING still", "BUSY a script", "NOAUTH Authentication required."])
 def test_jobs_of_a_lost_read_are_looked_for_until_redis_tells(proxy, stintd, client, why):
     daemon = stintd(ECHO, url=proxy.url)
     proxy.replacements[b"XPENDING"] = error(why)
