@@ -305,8 +305,8 @@ make_parts(struct daemon *d, struct stint_err *err)
 	if (r == 0)
 		r = daemon_link_open(d, &d->writer, "writer");
 	if (r == 0)
-		r = fetch_new(d->reader.conn, d->consumer, &d->queues,
-			(uint64_t)stint_now_us(), &fetch_ops, d, &d->fetch);
+		r = fetch_new(d->reader.conn, d->consumer, &d->queues, &fetch_ops, d,
+			&d->fetch);
 	if (r == 0)
 		r = commit_new(d->writer.conn, d->consumer, &d->queues, &commit_ops, d,
 			&d->commit);

@@ -41,7 +41,7 @@ struct fetch {
 	const char *consumer;
 	const struct fetch_ops *ops;
 	void *arg;
-	uint64_t random;
+	int64_t virtual_time; /* of the queue that was served last, with weights */
 
 	struct queue_list *all;
 	struct queue *queues[FETCH_QUEUES_MAX]; /* that are read */
@@ -214,7 +214,7 @@ begin_pass(struct fetch *f)
 		if (f->queues[i]->has_group)
 			f->order[f->order_len++] = f->queues[i];
 	if (f->is_weighted)
-		order_shuffle(f->order, f->order_len, &f->random);
+		order_sort(f->order, f->order_len);
 }
 
 static void
@@ -261,6 +261,10 @@ take_streams(struct fetch *f, const struct redis_reply *r)
 
 		if (!q)
 			continue;
+		if (f->is_weighted) {
+			f->virtual_time = q->virtual_time;
+			order_charge(q, stream->items[1].count);
+		}
 		take_entries(f, q, &stream->items[1]);
 		any = any || stream->items[1].count > 0;
 	}
@@ -314,8 +318,11 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 		log_info("jobs can be read again");
 	f->is_faulty = false;
 	f->backoff_ms = 0;
-	for (size_t i = 0; i < asked_count; i++)
+	for (size_t i = 0; i < asked_count; i++) {
 		asked[i]->backoff_ms = 0;
+		if (replies->type == REDIS_NIL)
+			order_catch_up(asked[i], f->virtual_time);
+	}
 	if (!was_blocking)
 		f->pos++;
 	/* whatever came, the next read is again for the highest priority */
@@ -410,7 +417,7 @@ fetch_poke(struct fetch *f)
 
 int
 fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
-	uint64_t seed, const struct fetch_ops *ops, void *arg, struct fetch **ret)
+	const struct fetch_ops *ops, void *arg, struct fetch **ret)
 {
 	struct fetch *f = calloc(1, sizeof *f);
 
@@ -420,7 +427,6 @@ fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
 	f->consumer = consumer;
 	f->compare_at_ms = STINT_NEVER;
 	f->all = all;
-	f->random = seed;
 	f->ops = ops;
 	f->arg = arg;
 	f->pending = (struct pending){

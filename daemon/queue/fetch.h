@@ -3,9 +3,9 @@
  *
  * One read is on its way at a time. With one queue it is always a blocking read.
  * With several, the queues are read one by one without blocking, from the highest
- * priority down (with weights: in an order drawn anew each time), because a blocking
- * read over several streams does not keep their order; only when all are empty, one
- * read blocks on all of them.
+ * priority down (with weights: whoever is furthest behind its share first), because a
+ * blocking read over several streams does not keep their order; only when all are empty,
+ * one read blocks on all of them.
  *
  * Before the first read of a queue its consumer group is made, and again whenever
  * Redis says that it is gone (FLUSHALL). Thread: the loop's.
@@ -39,7 +39,7 @@ struct fetch;
 
 /* @consumer and @ops stay the caller's and outlive it. 0 or -ENOMEM. */
 int fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
-	uint64_t seed, const struct fetch_ops *ops, void *arg, struct fetch **ret);
+	const struct fetch_ops *ops, void *arg, struct fetch **ret);
 void fetch_free(struct fetch *f);
 
 /* What is read from now on; queues that were made with queue_get(). */

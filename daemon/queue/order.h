@@ -1,5 +1,11 @@
 /*
- * order.h - in which order weighted queues are asked
+ * order.h - in which order weighted queues are asked: stride scheduling
+ *
+ * Each queue has a virtual time, which moves on with every job that is read from it,
+ * the slower the larger its weight. Whoever is behind is asked first, so the shares
+ * come out exactly, whatever a single read brings. A queue that is found empty does
+ * not save up its share for later: it catches up with those that are served.
+ * Source: Waldspurger and Weihl, Stride Scheduling, 1995.
  */
 #ifndef QUEUE_ORDER_H
 #define QUEUE_ORDER_H
@@ -8,12 +14,13 @@
 #include <stdint.h>
 #include "daemon/queue/queue.h"
 
-/**
- * order_shuffle() - draw an order: each next queue with a chance in proportion to its
- * weight
- * @queues: put into the new order; every weight is at least 1
- * @random: state of random_next(), moved on
- */
-void order_shuffle(struct queue **queues, size_t count, uint64_t *random);
+/* Sort by virtual time; at the same time, heavier ones first. */
+void order_sort(struct queue **queues, size_t count);
+
+/* @jobs were read from @q; its weight is at least 1. */
+void order_charge(struct queue *q, size_t jobs);
+
+/* @q was empty, or is new, while others were served at @virtual_time. */
+void order_catch_up(struct queue *q, int64_t virtual_time);
 
 #endif

@@ -69,7 +69,7 @@ def test_weighted_queues_are_served_in_proportion(stintd, client, folder):
     open(f"{folder}/gate", "w").close()
     wait_until(lambda: client.xlen("stint:{heavy}:jobs") < 80, "most of the heavy queue served")
     served = {name: 200 - client.xlen(f"stint:{{{name}}}:jobs") for name in names}
-    # 12 : 6 : 2, with room for chance: it is drawn, and read in batches
+    # 12 : 6 : 2, give or take a read, which may bring a few dozen
     assert served["heavy"] > served["middle"] > served["light"] > 0, served
     assert 0.25 < served["middle"] / served["heavy"] < 0.85, served
     assert served["light"] / served["heavy"] < 0.45, served

@@ -1,116 +1,95 @@
 /*
- * test_order.c - random numbers, and the order of weighted queues that is drawn with them
+ * test_order.c - weighted queues get their shares
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <string.h>
 #include "daemon/queue/order.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/random.h"
 
-enum { DRAWS = 60000, FACES = 6 };
+enum { ROUNDS = 10000 };
 
+/* Serve @rounds reads of 1 to 32 jobs; the jobs that each queue had. */
 static void
-a_seed_of_zero_is_as_good_as_any(void **state)
+serve(struct queue *q, size_t count, int rounds, int64_t *ret_jobs)
 {
-	uint64_t zero = 0, other = 1;
-	const uint32_t first = random_next(&zero);
+	struct queue *order[8];
 
-	(void)state;
-	assert_true(zero != 0);
-	assert_true(first != random_next(&zero));
-	assert_true(first != random_next(&other));
-}
+	for (size_t i = 0; i < count; i++)
+		order[i] = &q[i];
+	for (int i = 0; i < rounds; i++) {
+		const size_t jobs = (size_t)(1 + i * 7 % 32);
 
-static void
-the_same_seed_gives_the_same_numbers(void **state)
-{
-	uint64_t a = 42, b = 42;
-
-	(void)state;
-	for (int i = 0; i < DRAWS; i++)
-		assert_true(random_next(&a) == random_next(&b));
-}
-
-static void
-every_remainder_comes_about_as_often(void **state)
-{
-	int count[FACES] = {0};
-	uint64_t seed = 7;
-
-	(void)state;
-	for (int i = 0; i < DRAWS; i++)
-		count[random_next(&seed) % FACES]++;
-	for (int i = 0; i < FACES; i++)
-		assert_in_range(
-			count[i], DRAWS / FACES * 9 / 10, DRAWS / FACES * 11 / 10);
-}
-
-static void
-an_order_holds_each_queue_once(void **state)
-{
-	struct queue q[] = {{.weight = 1}, {.weight = 5}, {.weight = 1000000}};
-	struct queue *order[] = {&q[0], &q[1], &q[2]};
-	uint64_t seed = 7;
-
-	(void)state;
-	for (int i = 0; i < DRAWS; i++) {
-		int seen = 0;
-
-		order_shuffle(order, ARRAY_LEN(order), &seed);
-		for (size_t k = 0; k < ARRAY_LEN(order); k++)
-			seen |= 1 << (order[k] - q);
-		assert_int_equal(seen, 7);
+		order_sort(order, count);
+		order_charge(order[0], jobs);
+		ret_jobs[order[0] - q] += (int64_t)jobs;
 	}
 }
 
 static void
-a_queue_is_first_in_proportion_to_its_weight(void **state)
+jobs_are_shared_by_weight_whatever_one_read_brings(void **state)
 {
-	struct queue q[] = {{.weight = 6}, {.weight = 3}, {.weight = 1}};
-	struct queue *order[] = {&q[0], &q[1], &q[2]};
-	int first[ARRAY_LEN(q)] = {0};
-	uint64_t seed = 7;
+	struct queue q[] = {{.weight = 1}, {.weight = 6}, {.weight = 3}};
+	int64_t jobs[ARRAY_LEN(q)] = {0};
 
 	(void)state;
-	for (int i = 0; i < DRAWS; i++) {
-		order_shuffle(order, ARRAY_LEN(order), &seed);
-		first[order[0] - q]++;
-	}
+	serve(q, ARRAY_LEN(q), ROUNDS, jobs);
 	for (size_t i = 0; i < ARRAY_LEN(q); i++) {
-		const unsigned expected = DRAWS / 10 * q[i].weight;
+		const int64_t expected = (jobs[0] + jobs[1] + jobs[2]) * q[i].weight / 10;
 
-		assert_in_range(first[i], expected * 9 / 10, expected * 11 / 10);
+		/* never more than a few reads off */
+		assert_true(jobs[i] > expected - 64 && jobs[i] < expected + 64);
 	}
 }
 
 static void
-no_queue_and_one_queue_need_no_draw(void **state)
+the_heavier_is_asked_first_when_both_have_had_the_same(void **state)
 {
-	struct queue q = {.weight = 1};
-	struct queue *order[] = {&q};
-	uint64_t seed = 7;
+	struct queue light = {.weight = 1}, heavy = {.weight = 1000};
+	struct queue *order[] = {&light, &heavy};
 
 	(void)state;
-	order_shuffle(order, 0, &seed);
-	order_shuffle(order, 1, &seed);
-	assert_ptr_equal(order[0], &q);
-	assert_true(seed == 7);
+	order_sort(order, 2);
+	assert_ptr_equal(order[0], &heavy);
+	assert_ptr_equal(order[1], &light);
+}
+
+static void
+an_empty_queue_does_not_save_up_its_share(void **state)
+{
+	struct queue q[] = {{.weight = 1}, {.weight = 1}};
+	int64_t jobs[ARRAY_LEN(q)] = {0};
+
+	(void)state;
+	order_charge(&q[0], 100000);
+	order_catch_up(&q[1], q[0].virtual_time);
+	serve(q, ARRAY_LEN(q), 100, jobs);
+	assert_true(jobs[0] > jobs[1] - 64 && jobs[0] < jobs[1] + 64);
+	order_catch_up(&q[1], 0);
+	assert_true(q[1].virtual_time > 0);
+}
+
+static void
+a_queue_with_the_least_weight_still_has_its_turn(void **state)
+{
+	struct queue q[] = {{.weight = 1000}, {.weight = 1}};
+	int64_t jobs[ARRAY_LEN(q)] = {0};
+
+	(void)state;
+	serve(q, ARRAY_LEN(q), ROUNDS, jobs);
+	assert_true(jobs[1] > 0 && jobs[1] < jobs[0] / 500);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_seed_of_zero_is_as_good_as_any),
-		cmocka_unit_test(the_same_seed_gives_the_same_numbers),
-		cmocka_unit_test(every_remainder_comes_about_as_often),
-		cmocka_unit_test(an_order_holds_each_queue_once),
-		cmocka_unit_test(a_queue_is_first_in_proportion_to_its_weight),
-		cmocka_unit_test(no_queue_and_one_queue_need_no_draw),
+		cmocka_unit_test(jobs_are_shared_by_weight_whatever_one_read_brings),
+		cmocka_unit_test(the_heavier_is_asked_first_when_both_have_had_the_same),
+		cmocka_unit_test(an_empty_queue_does_not_save_up_its_share),
+		cmocka_unit_test(a_queue_with_the_least_weight_still_has_its_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
