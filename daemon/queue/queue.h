@@ -29,7 +29,7 @@ struct queue {
 	struct buf reply_stem;
 
 	/* kept by fetch.c */
-	unsigned weight; /* with weighted queues */
+	unsigned weight;      /* with weighted queues */
 	int64_t virtual_time; /* likewise: what it has had of its share (order.h) */
 	bool has_group;
 	int64_t ask_at_ms; /* the group could not be made: not before this is it tried
