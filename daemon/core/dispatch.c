@@ -354,12 +354,6 @@ dispatch_running_count(const struct dispatch *d)
 	return d->out_count;
 }
 
-size_t
-dispatch_in_flight_count(const struct dispatch *d)
-{
-	return d->in_flight_count;
-}
-
 struct dispatch_counts
 dispatch_counts(const struct dispatch *d)
 {

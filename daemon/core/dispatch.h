@@ -59,7 +59,6 @@ void dispatch_done(
 void dispatch_drain(struct dispatch *d);
 
 size_t dispatch_running_count(const struct dispatch *d); /* with workers, begun or not */
-size_t dispatch_in_flight_count(const struct dispatch *d);
 struct dispatch_counts dispatch_counts(const struct dispatch *d);
 
 /* One line for each job in flight, and one for all (SIGUSR1). */
