@@ -3,6 +3,8 @@ import shutil
 import tempfile
 
 import pytest
+from gates import Gate
+from proxy import Proxy
 from util import Daemon, Redis
 
 
@@ -26,6 +28,20 @@ def client(redis):
     connection = redis.client()
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def gate(folder):
+    """Commands that run until the test lets them go."""
+    return Gate(folder)
+
+
+@pytest.fixture
+def proxy(folder, redis):
+    """A link to the Redis of the test that can be cut, frozen and lied on."""
+    between = Proxy(folder, redis)
+    yield between
+    between.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import signal
 import socket
 from pathlib import Path
 
-from util import wait_until
+from util import submit, wait_until
 
 # In all of them $0 is the folder of the gate. "started" gets a line for each start.
 _NOTE = 'printf "%s %s\\n" "$STINT_JOB_ID" "$STINT_ATTEMPT" >> "$0/started"; '
@@ -100,3 +100,14 @@ def group(client, queue="default"):
     """Consumers and pending entries of a queue's group."""
     [told] = client.xinfo_groups(f"stint:{{{queue}}}:jobs")
     return told["consumers"], told["pending"]
+
+
+def end_unstored(client, redis, daemon, gate):
+    """A job whose result waits in the daemon, because Redis is stopped; returns its id."""
+    job = submit(client, "hold")
+    gate.wait_started(1)
+    quiet(client, daemon)
+    redis.process.send_signal(signal.SIGSTOP)
+    gate.open()
+    wait_dump(daemon, "unstored=1")
+    return job

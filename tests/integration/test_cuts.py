@@ -4,25 +4,11 @@ import os
 import signal
 
 import pytest
-from gates import Gate
-from proxy import Proxy
 from util import is_drained, result, submit, wait_until
 
 JOBS = "stint:{default}:jobs"
 REPLIES = "stint:{default}:reply:all"
 AWAY, BACK = "redis is away", "redis is back"
-
-
-@pytest.fixture
-def proxy(folder, redis):
-    between = Proxy(folder, redis)
-    yield between
-    between.close()
-
-
-@pytest.fixture
-def gate(folder):
-    return Gate(folder)
 
 
 def noting(folder):

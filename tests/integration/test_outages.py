@@ -3,26 +3,14 @@
 import signal
 
 import pytest
-from gates import Gate, is_reading, quiet
-from proxy import Proxy, error
+from gates import is_reading, quiet
+from proxy import error
 from util import is_drained, result, run, submit, wait_until
 
 JOBS = "stint:{default}:jobs"
 AWAY, BACK = "redis is away", "redis is back"
 UNSTORED, STORED = "results cannot be stored", "results can be stored again"
 ECHO = {"handlers": {"echo": {"command": ["cat"]}, "fail": {"command": ["false"]}}}
-
-
-@pytest.fixture
-def proxy(folder, redis):
-    between = Proxy(folder, redis)
-    yield between
-    between.close()
-
-
-@pytest.fixture
-def gate(folder):
-    return Gate(folder)
 
 
 def noting(folder):

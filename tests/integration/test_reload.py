@@ -9,11 +9,6 @@ from util import result, run, submit, wait_until
 ECHO = {"command": ["cat"]}
 
 
-@pytest.fixture
-def gate(folder):
-    return Gate(folder)
-
-
 def says(word):
     return {"command": ["printf", word]}
 

@@ -4,16 +4,11 @@ import signal
 import time
 
 import pytest
-from gates import Gate, group, quiet, reload
+from gates import group, quiet, reload
 from util import BUILD, result, run, submit, wait_until
 
 # The contract says a second; sanitizers make everything several times as slow.
 SOON_S = 5 if "san-" in str(BUILD) else 1
-
-
-@pytest.fixture
-def gate(folder):
-    return Gate(folder)
 
 
 def result_now(client, job):

@@ -3,13 +3,8 @@ import signal
 import time
 
 import pytest
-from gates import Gate, group, quiet, wait_dump
+from gates import end_unstored, group, wait_dump
 from util import result, submit
-
-
-@pytest.fixture
-def gate(folder):
-    return Gate(folder)
 
 
 @pytest.fixture
@@ -103,12 +98,7 @@ def test_a_stop_before_redis_was_ever_there(stintd, folder, number):
 def test_without_time_to_stop_a_slow_redis_still_gets_the_results(stintd, redis, client, gate):
     """shutdown_timeout is for jobs: 0 must not mean that results are thrown away."""
     daemon = stintd({"shutdown_timeout": 0, "handlers": {"hold": gate.handler()}})
-    job = submit(client, "hold")
-    gate.wait_started(1)
-    quiet(client, daemon)
-    redis.process.send_signal(signal.SIGSTOP)
-    gate.open()
-    wait_dump(daemon, "unstored=1")
+    job = end_unstored(client, redis, daemon, gate)
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
     daemon.wait_state("EXTEND_TIMEOUT_USEC=")
@@ -119,12 +109,7 @@ def test_without_time_to_stop_a_slow_redis_still_gets_the_results(stintd, redis,
 
 def test_hurrying_a_stop_leaves_a_redis_that_is_there_time_to_answer(stintd, redis, client, gate):
     daemon = stintd({"handlers": {"hold": gate.handler()}})
-    job = submit(client, "hold")
-    gate.wait_started(1)
-    quiet(client, daemon)
-    redis.process.send_signal(signal.SIGSTOP)
-    gate.open()
-    wait_dump(daemon, "unstored=1")
+    job = end_unstored(client, redis, daemon, gate)
     daemon.signal(signal.SIGTERM)
     daemon.wait_state("EXTEND_TIMEOUT_USEC=")
     daemon.signal(signal.SIGTERM)

@@ -3,14 +3,8 @@ import os
 import signal
 import uuid
 
-import pytest
-from gates import Gate, children, group, is_alive, quiet, wait_dump
+from gates import children, end_unstored, group, is_alive, quiet, wait_dump
 from util import result, run, submit, wait_until
-
-
-@pytest.fixture
-def gate(folder):
-    return Gate(folder)
 
 
 def processes_with(mark):
@@ -121,12 +115,7 @@ def test_usr1_says_what_every_worker_does(stintd, client, gate):
 
 def test_a_job_that_has_ended_but_is_not_stored_does_not_run(stintd, client, redis, gate):
     daemon = stintd({"handlers": {"hold": gate.handler()}})
-    job = submit(client, "hold")
-    gate.wait_started(1)
-    quiet(client, daemon)
-    redis.process.send_signal(signal.SIGSTOP)
-    gate.open()
-    wait_dump(daemon, "unstored=1")
+    job = end_unstored(client, redis, daemon, gate)
     dump = wait_dump(daemon, f"job={job}")
     redis.process.send_signal(signal.SIGCONT)
     assert "job ended, not stored yet" in daemon.log()
