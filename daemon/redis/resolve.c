@@ -1,18 +1,22 @@
 /*
  * resolve.c - from a host name to socket addresses, without blocking the loop
  *
- * The two sides share one struct with a count of two. An eventfd tells the loop
- * that the answer is there; nothing of libevent is touched from the thread.
+ * Each lookup is a task. An eventfd tells the loop that the answer is there; nothing of
+ * libevent is touched from the task. From then on joining it does not wait, so that is
+ * also how the lookups that were abandoned are told apart: ended ones are joined when
+ * the next one is started or abandoned, the others stay in the list. Those that the
+ * name server still keeps when the daemon ends are the one thing that it does not wait
+ * for: that could take as long as the resolver's time-outs, and nobody wants to know.
  */
 #include <errno.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stint/ctx.h>
+#include <stint/task.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <sys/un.h>
 #include "daemon/redis/resolve.h"
 #include "lib/base/cleanup.h"
@@ -22,27 +26,49 @@ enum {
 };
 
 struct resolve {
-	_Atomic int refs; /* the thread and its owner */
-	pthread_t thread;
+	struct stint_task *task;
 	int ready_fd;
 	char port[PORT_TEXT_BYTES];
-	/* The thread's until ready_fd is readable. */
-	int gai_error;
-	int sys_error; /* with EAI_SYSTEM */
-	struct addrinfo *found;
+	struct addrinfo *found; /* the task's until ready_fd is readable */
+	LIST_ENTRY(resolve) in_abandoned;
 	char host[];
 };
 
+/* The loop thread's. */
+static LIST_HEAD(, resolve) abandoned = LIST_HEAD_INITIALIZER(abandoned);
+
 static void
-resolve_unref(struct resolve *r)
+resolve_free(struct resolve *r)
 {
-	/* acq_rel: the last one sees all that the other one wrote. */
-	if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) > 1)
-		return;
 	if (r->found)
 		freeaddrinfo(r->found);
 	close_fd(&r->ready_fd);
 	free(r);
+}
+
+/* Its task has nothing left to do, or has not much. */
+static void
+resolve_join(struct resolve *r, struct stint_err *ret_result)
+{
+	/* cannot fail: the background never ends */
+	(void)!stint_task_join(stint_ctx_background(), r->task, ret_result);
+}
+
+static void
+join_abandoned(void)
+{
+	struct resolve *r, *next = LIST_FIRST(&abandoned);
+	struct stint_err unwanted;
+	eventfd_t count;
+
+	while ((r = next)) {
+		next = LIST_NEXT(r, in_abandoned);
+		if (eventfd_read(r->ready_fd, &count) < 0)
+			continue;
+		LIST_REMOVE(r, in_abandoned);
+		resolve_join(r, &unwanted);
+		resolve_free(r);
+	}
 }
 
 static void
@@ -101,31 +127,19 @@ resolve_path(const char *path, struct addr_list *ret, struct stint_err *err)
 	return 0;
 }
 
-static void *
-resolve_main(void *arg)
+static int
+resolve_main(struct stint_ctx *ctx, void *arg, struct stint_err *err)
 {
 	struct resolve *r = arg;
-
-	pthread_setname_np(pthread_self(), "stint-resolve");
-	r->gai_error = look_up(r->host, r->port, 0, &r->found);
-	r->sys_error = errno;
-	eventfd_write(r->ready_fd, 1); /* cannot fail: the count is 0 */
-	resolve_unref(r);
-	return NULL;
-}
-
-/* Signals are for the loop, not for a thread that comes and goes. */
-static int
-create_thread(struct resolve *r)
-{
-	sigset_t all, before;
 	int e;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&r->thread, NULL, resolve_main, r);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -e;
+	(void)ctx; /* getaddrinfo() cannot be interrupted */
+	e = look_up(r->host, r->port, 0, &r->found);
+	if (e != 0)
+		e = stint_err_set(err, -EHOSTUNREACH, "cannot resolve %s: %s", r->host,
+			e == EAI_SYSTEM ? strerror(errno) : gai_strerror(e));
+	eventfd_write(r->ready_fd, 1); /* cannot fail: the count is 0 */
+	return e;
 }
 
 int
@@ -135,18 +149,19 @@ resolve_start(const char *host, int port, struct resolve **ret, struct stint_err
 	struct resolve *r = calloc(1, sizeof *r + n);
 	int e;
 
+	join_abandoned();
 	if (!r)
 		return stint_err_set(
 			err, -ENOMEM, "cannot resolve %s: out of memory", host);
 	memcpy(r->host, host, n);
 	snprintf(r->port, sizeof r->port, "%hu", (unsigned short)port);
-	r->refs = 2;
 	r->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	e = r->ready_fd < 0 ? -errno : create_thread(r);
+	e = r->ready_fd < 0 ? -errno
+			    : stint_task_start(stint_ctx_background(), "stint-resolve",
+				      resolve_main, r, &r->task);
 	if (e < 0) {
-		r->refs = 1; /* there is no thread */
 		stint_err_set(err, e, "cannot resolve %s: %s", host, strerror(-e));
-		resolve_unref(r);
+		resolve_free(r);
 		return e;
 	}
 	*ret = r;
@@ -162,24 +177,21 @@ resolve_fd(const struct resolve *r)
 int
 resolve_finish(struct resolve *r, struct addr_list *ret, struct stint_err *err)
 {
-	int e = 0;
+	struct stint_err result;
 
-	pthread_join(r->thread, NULL);
+	resolve_join(r, &result);
 	list_fill(ret, r->found);
-	if (ret->count == 0)
-		e = stint_err_set(err, -EHOSTUNREACH, "cannot resolve %s: %s", r->host,
-			r->gai_error == EAI_SYSTEM ? strerror(r->sys_error)
-			: r->gai_error             ? gai_strerror(r->gai_error)
-						   : "no address");
-	resolve_unref(r);
-	return e;
+	if (result.code == 0 && ret->count == 0)
+		stint_err_set(
+			&result, -EHOSTUNREACH, "cannot resolve %s: no address", r->host);
+	resolve_free(r);
+	return result.code < 0 ? stint_err_set(err, result.code, "%s", result.msg) : 0;
 }
 
 void
 resolve_abandon(struct resolve *r)
 {
-	if (!r)
-		return;
-	pthread_detach(r->thread);
-	resolve_unref(r);
+	if (r)
+		LIST_INSERT_HEAD(&abandoned, r, in_abandoned);
+	join_abandoned();
 }

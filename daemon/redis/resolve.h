@@ -7,10 +7,12 @@
  *
  * getaddrinfo() blocks, for as long as the resolver's time-outs add up to, and
  * cannot be interrupted; only it knows everything that nsswitch.conf says. So it
- * runs in a thread of its own, one per lookup. resolve_finish() joins that
- * thread, which has nothing left to do by then. resolve_abandon() does not wait:
- * the thread is detached, and the last of the two sides to let go frees what they
- * share. It touches nothing else, so it may end after everything else is gone.
+ * runs in a task of its own, one per lookup. resolve_finish() joins that task, which
+ * has nothing left to do by then. resolve_abandon() does not wait: the lookup is put
+ * on a list, and joined by a later call when it has ended. It touches nothing but
+ * itself, so it may also end after everything else is gone.
+ *
+ * Thread: the loop's.
  */
 #ifndef REDIS_RESOLVE_H
 #define REDIS_RESOLVE_H
@@ -50,7 +52,7 @@ int resolve_fd(const struct resolve *r);
 /* The answer; frees @r, whatever it is. -EHOSTUNREACH: none. */
 int resolve_finish(struct resolve *r, struct addr_list *ret, struct stint_err *err);
 
-/* Never mind the answer. Takes NULL. */
+/* Never mind the answer. Takes NULL: then it only joins what has ended by now. */
 void resolve_abandon(struct resolve *r);
 
 #endif

@@ -1,9 +1,11 @@
 /*
  * chan.c - channels: a ring of items, a queue of waiting senders, one of receivers
  *
- * All state is under one lock, held for a few instructions and a copy of the item,
- * never across a system call: wake-ups are gathered in struct chan_after and made
- * by chan_unlock().
+ * The ring has a lock at either end (ring.h). While nobody waits, a send takes one of
+ * them and a receive the other, and they do not meet: chan_do_fast(). Everything else
+ * is under both locks, and `is_slow` of an end tells that there is something else to
+ * do. Locks are held for a few instructions and a copy of the item, never across a
+ * system call: wake-ups are gathered in struct chan_after and made by chan_unlock().
  *
  * Who waits for whom:
  * - A full ring has waiting senders. The receiver that makes room moves the oldest
@@ -22,14 +24,14 @@
  *
  *	items in the ring and receivers in the queue  =>  one is called
  *
- * Lock order: none; no other lock is taken under a channel's, and it is not taken
- * under another one.
+ * Lock order: `in` before `out`; no other lock is taken under a channel's, and they
+ * are not taken under another one.
  */
 #include "lib/conc/chan.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,22 +39,24 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "lib/base/cleanup.h"
+#include "lib/conc/ring.h"
+#include "lib/conc/track.h"
 
 TAILQ_HEAD(chan_queue, chan_wait);
 
 struct stint_chan {
-	pthread_mutex_t lock;
-	size_t item_bytes;
-	size_t cap;
-	size_t len;
-	size_t head; /* where the oldest item is */
-	bool is_closed;
-	bool is_called;    /* a called receiver has not arrived yet */
+	struct ring ring;
+
+	/* under both locks */
+	_Atomic bool is_closed; /* chan_is_ready() reads it without */
+	bool is_called;         /* a called receiver has not arrived yet */
 	bool is_signalled; /* recv_fd is readable, or about to be written or checked */
 	int recv_fd;       /* -1 until asked for */
 	struct chan_queue senders;
 	struct chan_queue receivers;
-	_Alignas(max_align_t) unsigned char ring[];
+
+	struct track track;
+	_Alignas(RING_APART_BYTES) unsigned char items[];
 };
 
 /* What is left to do once the lock is released. */
@@ -67,7 +71,8 @@ struct chan_after {
 	}
 
 int
-stint_chan_new(size_t item_bytes, size_t capacity, struct stint_chan **ret_ch)
+stint_chan_new_at(
+	size_t item_bytes, size_t capacity, struct stint_chan **ret_ch, const char *where)
 {
 	struct stint_chan *ch;
 	size_t size;
@@ -77,19 +82,33 @@ stint_chan_new(size_t item_bytes, size_t capacity, struct stint_chan **ret_ch)
 	if (__builtin_mul_overflow(item_bytes, capacity, &size) ||
 		__builtin_add_overflow(size, sizeof(*ch), &size))
 		return -ENOMEM;
-	ch = malloc(size);
+	/* Whole units of the alignment: so aligned_alloc() wants it. */
+	if (__builtin_add_overflow(size, RING_APART_BYTES - 1, &size))
+		return -ENOMEM;
+	ch = aligned_alloc(RING_APART_BYTES, size - size % RING_APART_BYTES);
 	if (!ch)
 		return -ENOMEM;
-	*ch = (struct stint_chan){
-		.item_bytes = item_bytes,
-		.cap = capacity,
-		.recv_fd = -1,
-	};
-	pthread_mutex_init(&ch->lock, NULL);
+	*ch = (struct stint_chan){.recv_fd = -1};
+	ring_init(&ch->ring, item_bytes, capacity, ch->items);
+	RACE_ATOMIC(&ch->is_closed);
 	TAILQ_INIT(&ch->senders);
 	TAILQ_INIT(&ch->receivers);
+	track_add(&ch->track, "channel", NULL, where);
 	*ret_ch = ch;
 	return 0;
+}
+
+/* Relaxed, here and below: it only changes under the locks, or it is old news. */
+static bool
+chan_is_closed(const struct stint_chan *ch)
+{
+	return atomic_load_explicit(&ch->is_closed, memory_order_relaxed);
+}
+
+static void
+chan_lock(struct stint_chan *ch)
+{
+	ring_lock(&ch->ring);
 }
 
 static void
@@ -97,14 +116,20 @@ chan_unlock(struct stint_chan *ch, struct chan_after *after)
 {
 	static const uint64_t one = 1;
 
-	pthread_mutex_unlock(&ch->lock);
+	/* A send has to call a receiver, to signal, or to fail; a receive has to move the
+	 * item of a sender who waits. */
+	ch->ring.in.is_slow = chan_is_closed(ch) ||
+			      (!TAILQ_EMPTY(&ch->receivers) && !ch->is_called) ||
+			      (ch->recv_fd >= 0 && !ch->is_signalled);
+	ch->ring.out.is_slow = !TAILQ_EMPTY(&ch->senders);
+	ring_unlock(&ch->ring);
 	/* Cannot fail: the counter is far from its end. */
 	if (after->signal_fd >= 0)
 		(void)!write(after->signal_fd, &one, sizeof(one));
 	waiter_wake(after->wake);
 }
 
-/* ---- waiting threads, under the lock ---- */
+/* ---- waiting threads, under the locks ---- */
 
 /* Take the first one out of a queue whom nothing else has woken meanwhile. */
 static struct chan_wait *
@@ -145,7 +170,7 @@ chan_call_receiver(struct stint_chan *ch, struct chan_after *after)
 {
 	struct chan_wait *receiver;
 
-	if (ch->is_called || ch->len == 0)
+	if (ch->is_called || ring_len(&ch->ring) == 0)
 		return;
 	receiver = queue_claim(&ch->receivers);
 	if (!receiver)
@@ -154,34 +179,7 @@ chan_call_receiver(struct stint_chan *ch, struct chan_after *after)
 	wait_finish(receiver, -EAGAIN, after);
 }
 
-/* ---- items, under the lock ---- */
-
-static void
-item_copy(const struct stint_chan *ch, void *to, const void *from)
-{
-	if (to && ch->item_bytes > 0)
-		memcpy(to, from, ch->item_bytes);
-}
-
-static void
-ring_push(struct stint_chan *ch, const void *item)
-{
-	size_t at = ch->head + ch->len;
-
-	if (at >= ch->cap)
-		at -= ch->cap;
-	item_copy(ch, ch->ring + at * ch->item_bytes, item);
-	ch->len++;
-}
-
-static void
-ring_pop(struct stint_chan *ch, void *ret_item)
-{
-	item_copy(ch, ret_item, ch->ring + ch->head * ch->item_bytes);
-	if (++ch->head == ch->cap)
-		ch->head = 0;
-	ch->len--;
-}
+/* ---- items, under the locks ---- */
 
 static void
 chan_signal(struct stint_chan *ch, struct chan_after *after)
@@ -197,16 +195,15 @@ chan_put(struct stint_chan *ch, const void *item, struct chan_after *after)
 {
 	struct chan_wait *receiver;
 
-	if (ch->len < ch->cap) {
-		ring_push(ch, item);
+	if (ring_put(&ch->ring, item)) {
 		chan_call_receiver(ch, after);
 		chan_signal(ch, after);
 		return true;
 	}
-	receiver = ch->cap == 0 ? queue_claim(&ch->receivers) : NULL;
+	receiver = ch->ring.cap == 0 ? queue_claim(&ch->receivers) : NULL;
 	if (!receiver)
 		return false;
-	item_copy(ch, receiver->item, item);
+	ring_copy(&ch->ring, receiver->item, item);
 	wait_finish(receiver, 0, after);
 	return true;
 }
@@ -214,45 +211,44 @@ chan_put(struct stint_chan *ch, const void *item, struct chan_after *after)
 static bool
 chan_take(struct stint_chan *ch, void *ret_item, struct chan_after *after)
 {
-	bool was_full = ch->len == ch->cap;
+	bool was_full = ring_len(&ch->ring) == ch->ring.cap;
 	struct chan_wait *sender;
 
-	if (ch->len > 0)
-		ring_pop(ch, ret_item);
-	else if (ch->cap > 0)
+	if (!ring_take(&ch->ring, ret_item) && ch->ring.cap > 0)
 		return false;
 	sender = was_full ? queue_claim(&ch->senders) : NULL;
 	if (sender) {
-		if (ch->cap > 0)
-			ring_push(ch, sender->item);
+		if (ch->ring.cap == 0)
+			ring_copy(&ch->ring, ret_item, sender->item);
 		else
-			item_copy(ch, ret_item, sender->item);
+			ring_put(&ch->ring, sender->item); /* there is room now */
 		wait_finish(sender, 0, after);
 	}
 	chan_call_receiver(ch, after);
-	return sender || ch->cap > 0;
+	return sender || ch->ring.cap > 0;
 }
 
 static int
 chan_do(struct stint_chan *ch, enum stint_case_op op, void *item,
 	struct chan_after *after)
 {
-	if (op == STINT_SEND && !ch->is_closed && chan_put(ch, item, after))
+	if (op == STINT_SEND && !chan_is_closed(ch) && chan_put(ch, item, after))
 		return 0;
 	if (op == STINT_RECV && chan_take(ch, item, after))
 		return 0;
-	return ch->is_closed ? -EPIPE : -EAGAIN;
+	return chan_is_closed(ch) ? -EPIPE : -EAGAIN;
 }
 
 static bool
 chan_would_do(struct stint_chan *ch, enum stint_case_op op, const struct waiter *self)
 {
-	if (ch->is_closed)
+	size_t len = ring_len(&ch->ring), cap = ch->ring.cap;
+
+	if (chan_is_closed(ch))
 		return true;
-	if (op == STINT_SEND)
-		return ch->len < ch->cap ||
-		       (ch->cap == 0 && queue_has_other(&ch->receivers, self));
-	return ch->len > 0 || (ch->cap == 0 && queue_has_other(&ch->senders, self));
+	if (cap > 0)
+		return op == STINT_SEND ? len < cap : len > 0;
+	return queue_has_other(op == STINT_SEND ? &ch->receivers : &ch->senders, self);
 }
 
 /* ---- the descriptor ---- */
@@ -272,7 +268,7 @@ chan_reset_fd(struct stint_chan *ch)
 	uint64_t count;
 
 	(void)!read(ch->recv_fd, &count, sizeof(count)); /* -EAGAIN is fine */
-	pthread_mutex_lock(&ch->lock);
+	chan_lock(ch);
 	ch->is_signalled = false;
 	if (chan_would_do(ch, STINT_RECV, NULL))
 		chan_signal(ch, &after);
@@ -282,29 +278,69 @@ chan_reset_fd(struct stint_chan *ch)
 int
 stint_chan_recv_fd(struct stint_chan *ch)
 {
+	struct chan_after after = CHAN_AFTER_INIT;
 	int r;
 
 	if (!ch)
 		return -EINVAL;
-	pthread_mutex_lock(&ch->lock);
+	chan_lock(ch);
 	if (ch->recv_fd < 0) {
 		ch->is_signalled = chan_would_do(ch, STINT_RECV, NULL);
 		ch->recv_fd = eventfd(ch->is_signalled, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
 	r = ch->recv_fd < 0 ? -errno : ch->recv_fd;
-	pthread_mutex_unlock(&ch->lock);
+	chan_unlock(ch, &after);
 	return r;
 }
 
 /* ---- without waiting ---- */
 
-/* How many of @count went through, or why not one did. */
-static int
-chan_try_many(
+/* How many of @count went through with the lock of one end, which needs nobody who waits.
+ */
+static size_t
+chan_do_fast(
 	struct stint_chan *ch, enum stint_case_op op, unsigned char *items, size_t count)
+{
+	struct ring_end *end = op == STINT_SEND ? &ch->ring.in : &ch->ring.out;
+	size_t done = 0;
+
+	lock_take(&end->lock);
+	while (!end->is_slow && done < count &&
+		(op == STINT_SEND ? ring_put(&ch->ring, items)
+				  : ring_take(&ch->ring, items))) {
+		done++;
+		if (items)
+			items += ch->ring.item_bytes;
+	}
+	lock_release(&end->lock);
+	return done;
+}
+
+/* The same with both locks; why the one after them did not is in @ret. */
+static size_t
+chan_do_slow(struct stint_chan *ch, enum stint_case_op op, unsigned char *items,
+	size_t count, int *ret)
 {
 	struct chan_after after = CHAN_AFTER_INIT;
 	bool must_reset;
+	size_t done = 0;
+
+	chan_lock(ch);
+	while (done < count && (*ret = chan_do(ch, op, items, &after)) == 0) {
+		done++;
+		if (items)
+			items += ch->ring.item_bytes;
+	}
+	must_reset = op == STINT_RECV && *ret == -EAGAIN && ch->recv_fd >= 0;
+	chan_unlock(ch, &after);
+	if (must_reset)
+		chan_reset_fd(ch);
+	return done;
+}
+
+int
+chan_try_many(struct stint_chan *ch, enum stint_case_op op, void *items, size_t count)
+{
 	size_t done = 0;
 	int r = 0;
 
@@ -312,64 +348,30 @@ chan_try_many(
 		return -EAGAIN;
 	if (count > INT_MAX)
 		count = INT_MAX;
-	pthread_mutex_lock(&ch->lock);
-	while (done < count) {
-		void *item = items ? items + done * ch->item_bytes : NULL;
-
-		r = chan_do(ch, op, item, &after);
-		if (r < 0)
-			break;
-		done++;
-	}
-	must_reset = op == STINT_RECV && r == -EAGAIN && ch->recv_fd >= 0;
-	chan_unlock(ch, &after);
-	if (must_reset)
-		chan_reset_fd(ch);
+	if (ch->ring.cap > 0)
+		done = chan_do_fast(ch, op, items, count);
+	if (done < count)
+		done += chan_do_slow(ch, op,
+			items ? (unsigned char *)items + done * ch->ring.item_bytes
+			      : NULL,
+			count - done, &r);
 	return done > 0 ? (int)done : r;
-}
-
-int
-chan_try(struct stint_chan *ch, enum stint_case_op op, void *item)
-{
-	int r = chan_try_many(ch, op, item, 1);
-
-	return r > 0 ? 0 : r;
-}
-
-int
-stint_chan_try_send(struct stint_chan *ch, const void *item)
-{
-	return chan_try(ch, STINT_SEND, (void *)item);
-}
-
-int
-stint_chan_try_recv(struct stint_chan *ch, void *ret_item)
-{
-	return chan_try(ch, STINT_RECV, ret_item);
-}
-
-int
-stint_chan_try_send_many(struct stint_chan *ch, const void *items, size_t count)
-{
-	return chan_try_many(ch, STINT_SEND, (void *)items, count);
-}
-
-int
-stint_chan_try_recv_many(struct stint_chan *ch, void *ret_items, size_t count)
-{
-	return chan_try_many(ch, STINT_RECV, ret_items, count);
 }
 
 bool
 chan_is_ready(struct stint_chan *ch, enum stint_case_op op)
 {
+	struct chan_after after = CHAN_AFTER_INIT;
 	bool is_ready;
 
 	if (!ch)
 		return false;
-	pthread_mutex_lock(&ch->lock);
+	/* What a ring holds can be seen from outside, who waits cannot. */
+	if (ch->ring.cap > 0)
+		return chan_would_do(ch, op, NULL);
+	chan_lock(ch);
 	is_ready = chan_would_do(ch, op, NULL);
-	pthread_mutex_unlock(&ch->lock);
+	chan_unlock(ch, &after);
 	return is_ready;
 }
 
@@ -384,14 +386,14 @@ chan_enter(struct chan_wait *wait)
 
 	if (!ch)
 		return false;
-	pthread_mutex_lock(&ch->lock);
+	chan_lock(ch);
 	is_ready = chan_would_do(ch, wait->op, wait->waiter);
 	if (!is_ready) {
 		TAILQ_INSERT_TAIL(wait->op == STINT_SEND ? &ch->senders : &ch->receivers,
 			wait, in_queue);
 		wait->is_queued = true;
 		/* The receiver is to come: without a ring, that is what it waits for. */
-		if (wait->op == STINT_SEND && ch->cap == 0)
+		if (wait->op == STINT_SEND && ch->ring.cap == 0)
 			chan_signal(ch, &after);
 	}
 	chan_unlock(ch, &after);
@@ -401,16 +403,17 @@ chan_enter(struct chan_wait *wait)
 void
 chan_leave(struct chan_wait *wait)
 {
+	struct chan_after after = CHAN_AFTER_INIT;
 	struct stint_chan *ch = wait->ch;
 
 	if (!ch)
 		return;
-	pthread_mutex_lock(&ch->lock);
+	chan_lock(ch);
 	if (wait->is_queued)
 		TAILQ_REMOVE(wait->op == STINT_SEND ? &ch->senders : &ch->receivers, wait,
 			in_queue);
 	wait->is_queued = false;
-	pthread_mutex_unlock(&ch->lock);
+	chan_unlock(ch, &after);
 }
 
 int
@@ -420,7 +423,7 @@ chan_answer_call(struct chan_wait *wait, bool wants_item)
 	struct stint_chan *ch = wait->ch;
 	int r = -EAGAIN;
 
-	pthread_mutex_lock(&ch->lock);
+	chan_lock(ch);
 	ch->is_called = false;
 	if (wants_item)
 		r = chan_do(ch, STINT_RECV, wait->item, &after);
@@ -441,9 +444,9 @@ stint_chan_close(struct stint_chan *ch)
 
 	if (!ch)
 		return -EINVAL;
-	pthread_mutex_lock(&ch->lock);
-	if (!ch->is_closed) {
-		ch->is_closed = true;
+	chan_lock(ch);
+	if (!chan_is_closed(ch)) {
+		atomic_store_explicit(&ch->is_closed, true, memory_order_relaxed);
 		while ((wait = queue_claim(&ch->senders)))
 			wait_finish(wait, -EPIPE, &after);
 		/* Called, not told: a few items may still be on their way to them. */
@@ -459,26 +462,25 @@ stint_chan_close(struct stint_chan *ch)
 size_t
 stint_chan_len(struct stint_chan *ch)
 {
-	size_t len;
-
-	if (!ch)
-		return 0;
-	pthread_mutex_lock(&ch->lock);
-	len = ch->len;
-	pthread_mutex_unlock(&ch->lock);
-	return len;
+	return ch ? ring_len(&ch->ring) : 0;
 }
 
 size_t
 stint_chan_cap(struct stint_chan *ch)
 {
-	return ch ? ch->cap : 0;
+	return ch ? ch->ring.cap : 0;
 }
 
 size_t
 chan_item_bytes(const struct stint_chan *ch)
 {
-	return ch->item_bytes;
+	return ch->ring.item_bytes;
+}
+
+const struct track *
+chan_track(const struct stint_chan *ch)
+{
+	return &ch->track;
 }
 
 void
@@ -486,7 +488,11 @@ stint_chan_free(struct stint_chan *ch)
 {
 	if (!ch)
 		return;
+	track_remove(&ch->track);
+	/* Whoever sent what the caller has just received may still have to let go. */
+	ring_lock(&ch->ring);
+	ring_unlock(&ch->ring);
+	ring_fini(&ch->ring);
 	close_fd(&ch->recv_fd);
-	pthread_mutex_destroy(&ch->lock);
 	free(ch);
 }

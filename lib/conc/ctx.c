@@ -20,6 +20,9 @@
  * sleeps no longer than that, and the descriptor is a timerfd. A child's deadline
  * is never later than its parent's, so nobody has to ask upwards.
  *
+ * Values are not looked up through the tree, which an ended context leaves and whose
+ * upper part may be freed: each context has its share of a list of them (value.h).
+ *
  * Lock order: none. No other lock is taken under a tree's, and it is not taken
  * under another one.
  */
@@ -33,6 +36,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include "lib/base/cleanup.h"
+#include "lib/conc/race.h"
+#include "lib/conc/race.h"
+#include "lib/conc/track.h"
+#include "lib/conc/value.h"
 
 TAILQ_HEAD(ctx_list, stint_ctx);
 
@@ -42,6 +49,8 @@ struct stint_ctx {
 	_Atomic int end;
 	int64_t deadline_at_ms; /* never changes */
 	struct stint_ctx *root; /* whose lock it is; itself for a root */
+	struct value *values;   /* never changes; its own share, so the tree may go */
+	struct track track;
 
 	/* under the lock */
 	struct stint_ctx *parent; /* NULL for a root, and once ended */
@@ -75,6 +84,7 @@ static void
 ctx_mark(struct stint_ctx *ctx, int end, const struct stint_err *cause)
 {
 	ctx->cause = *cause;
+	RACE_BEFORE(&ctx->end);
 	atomic_store_explicit(&ctx->end, end, memory_order_release);
 }
 
@@ -106,8 +116,8 @@ ctx_join_tree(struct stint_ctx *ctx, struct stint_ctx *parent)
 }
 
 int
-stint_ctx_with_deadline(
-	struct stint_ctx *parent, int64_t at_ms, struct stint_ctx **ret_ctx)
+stint_ctx_with_deadline_at(struct stint_ctx *parent, int64_t at_ms,
+	struct stint_ctx **ret_ctx, const char *where)
 {
 	/* malloc: `cause` need not be cleared, and this is done for every job. */
 	struct stint_ctx *ctx = malloc(sizeof(*ctx));
@@ -115,8 +125,11 @@ stint_ctx_with_deadline(
 	if (!ctx)
 		return -ENOMEM;
 	atomic_init(&ctx->end, 0);
+	RACE_ATOMIC(&ctx->end);
+	RACE_ATOMIC(&ctx->end);
 	ctx->deadline_at_ms =
 		at_ms < parent->deadline_at_ms ? at_ms : parent->deadline_at_ms;
+	ctx->values = value_share(parent->values);
 	ctx->parent = NULL;
 	TAILQ_INIT(&ctx->children);
 	TAILQ_INIT(&ctx->waiters);
@@ -129,21 +142,63 @@ stint_ctx_with_deadline(
 		/* An ended parent does not change any more: no lock needed. */
 		ctx_mark(ctx, stint_ctx_err(parent), &parent->cause);
 	}
+	track_add(&ctx->track, "context", NULL, where);
 	*ret_ctx = ctx;
 	return 0;
 }
 
 int
-stint_ctx_with_timeout(
-	struct stint_ctx *parent, int64_t timeout_ms, struct stint_ctx **ret_ctx)
+stint_ctx_with_timeout_at(struct stint_ctx *parent, int64_t timeout_ms,
+	struct stint_ctx **ret_ctx, const char *where)
 {
-	return stint_ctx_with_deadline(parent, stint_at_ms(timeout_ms), ret_ctx);
+	return stint_ctx_with_deadline_at(
+		parent, stint_at_ms(timeout_ms), ret_ctx, where);
 }
 
 int
-stint_ctx_with_cancel(struct stint_ctx *parent, struct stint_ctx **ret_ctx)
+stint_ctx_with_cancel_at(
+	struct stint_ctx *parent, struct stint_ctx **ret_ctx, const char *where)
 {
-	return stint_ctx_with_deadline(parent, STINT_NEVER, ret_ctx);
+	return stint_ctx_with_deadline_at(parent, STINT_NEVER, ret_ctx, where);
+}
+
+int
+stint_ctx_with_value_at(struct stint_ctx *parent, const void *key, void *value,
+	struct stint_ctx **ret_ctx, const char *where)
+{
+	struct value *values;
+	int r;
+
+	if (!key)
+		return -EINVAL;
+	values = value_put(parent->values, key, value);
+	if (!values)
+		return -ENOMEM;
+	r = stint_ctx_with_cancel_at(parent, ret_ctx, where);
+	if (r < 0) {
+		value_drop(values);
+		return r;
+	}
+	value_drop((*ret_ctx)->values);
+	(*ret_ctx)->values = values;
+	return 0;
+}
+
+int
+stint_ctx_without_cancel_at(
+	struct stint_ctx *from, struct stint_ctx **ret_ctx, const char *where)
+{
+	int r = stint_ctx_with_cancel_at(&background, ret_ctx, where);
+
+	if (r == 0)
+		(*ret_ctx)->values = value_share(from->values);
+	return r;
+}
+
+void *
+stint_ctx_value(struct stint_ctx *ctx, const void *key)
+{
+	return value_get(ctx->values, key);
 }
 
 /* Make the descriptor readable once the time is up, or now when it has ended. */
@@ -250,6 +305,8 @@ stint_ctx_err(struct stint_ctx *ctx)
 {
 	int end = atomic_load_explicit(&ctx->end, memory_order_acquire);
 
+	if (end)
+		RACE_AFTER(&ctx->end);
 	if (end || ctx->deadline_at_ms == STINT_NEVER ||
 		stint_now_ms() < ctx->deadline_at_ms)
 		return end;
@@ -325,8 +382,16 @@ ctx_unwatch(struct stint_ctx *ctx, struct waiter *w)
 	pthread_mutex_unlock(&ctx->root->lock);
 }
 
+static bool
+ctx_sleep(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
+{
+	if (on && deadlock_is_watched())
+		return deadlock_park(w, ctx->deadline_at_ms, on);
+	return waiter_park(w, ctx->deadline_at_ms);
+}
+
 int
-ctx_park(struct stint_ctx *ctx, struct waiter *w)
+ctx_park(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
 {
 	int end = ctx_watch(ctx, w);
 
@@ -334,7 +399,7 @@ ctx_park(struct stint_ctx *ctx, struct waiter *w)
 		return waiter_withdraw(w) ? end : 0;
 	/* When the time is up, err() ends the context, and with it all its waiters:
 	 * this one, too, unless somebody else was faster. */
-	while (!waiter_park(w, ctx->deadline_at_ms))
+	while (!ctx_sleep(ctx, w, on))
 		stint_ctx_err(ctx);
 	if (!w->ended)
 		ctx_unwatch(ctx, w);
@@ -350,6 +415,7 @@ stint_ctx_free(struct stint_ctx *ctx)
 
 	if (!ctx || ctx == &background)
 		return;
+	track_remove(&ctx->track);
 	root = ctx->root;
 	pthread_mutex_lock(&root->lock);
 	/* A leaf is only unlinked: nobody is left to be told of its end. */
@@ -362,6 +428,7 @@ stint_ctx_free(struct stint_ctx *ctx)
 
 	waiter_wake(wake);
 	close_fd(&ctx->done_fd);
+	value_drop(ctx->values);
 	if (ctx != root)
 		free(ctx);
 	/* A root stays until its last descendant is gone, for the lock. */

@@ -1,10 +1,11 @@
 /*
  * pool.c - worker pool: named threads that drain one channel
  *
- * A worker waits for items with a context of its own, its leave. Cancelling it is
+ * A worker is a task, and waits for items with the task's context. Cancelling that is
  * how a worker is sent home: at once when it sleeps in recv, after the item when it
  * runs one, for an ended context wins over items in the channel. So nothing is
- * ever interrupted, and nothing that was received is lost.
+ * ever interrupted, and nothing that was received is lost: run() does not get to see
+ * that context.
  *
  * A pool that gets smaller sends home workers that sleep. How many more have to go
  * is `surplus_count`, and each worker looks at it when it becomes free. Whoever goes
@@ -23,20 +24,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stint/task.h>
 #include <stint/wg.h>
 #include "lib/base/cleanup.h"
 #include "lib/conc/chan.h"
-
-enum {
-	POOL_NAME_BYTES = 10, /* the kernel's 15, less "/4095" */
-	THREAD_NAME_SIZE = 16,
-};
+#include "lib/conc/name.h"
+#include "lib/conc/race.h"
+#include "lib/conc/track.h"
 
 struct pool_worker {
 	struct stint_pool *pool;
 	size_t slot;
-	pthread_t thread;
-	struct stint_ctx *leave;
+	struct stint_task *task;
 	int start_result; /* the worker's until it is done with `starting` */
 	_Atomic bool is_busy;
 	bool is_leaving; /* under the lock: it does not count any more */
@@ -45,12 +44,12 @@ struct pool_worker {
 };
 
 struct stint_pool {
-	char name[POOL_NAME_BYTES + 1];
+	struct track track;
+	char name[NAME_BASE_BYTES + 1];
 	struct stint_chan *ch;
 	struct stint_pool_ops ops;
 	void *arg;
 	struct stint_wg *starting; /* workers that are not through with start() */
-	struct stint_wg *running;  /* threads */
 
 	pthread_mutex_t lock;
 	size_t size;          /* workers wanted */
@@ -98,12 +97,11 @@ worker_is_surplus(struct pool_worker *w)
 }
 
 static void
-worker_run_items(struct pool_worker *w, void *state)
+worker_run_items(struct stint_ctx *ctx, struct pool_worker *w, void *state)
 {
 	struct stint_pool *pool = w->pool;
 
-	while (!worker_is_surplus(w) &&
-		stint_chan_recv(w->leave, pool->ch, w->item) == 0) {
+	while (!worker_is_surplus(w) && stint_chan_recv(ctx, pool->ch, w->item) == 0) {
 		/* Relaxed: who sees it late takes this one for a sleeper, and sends
 		 * it home after the item. */
 		atomic_store_explicit(&w->is_busy, true, memory_order_relaxed);
@@ -112,23 +110,21 @@ worker_run_items(struct pool_worker *w, void *state)
 	}
 }
 
-static void *
-worker_main(void *arg)
+static int
+worker_main(struct stint_ctx *ctx, void *arg, struct stint_err *err)
 {
 	struct pool_worker *w = arg;
 	struct stint_pool *pool = w->pool;
-	char name[THREAD_NAME_SIZE];
 	void *state = NULL;
 	int r = 0;
 
-	snprintf(name, sizeof(name), "%s/%zu", pool->name, w->slot);
-	pthread_setname_np(pthread_self(), name);
+	(void)err; /* whoever resizes the pool is told, and is waiting for it */
 	if (pool->ops.start)
 		r = pool->ops.start(pool->arg, w->slot, &state);
 	w->start_result = r;
 	stint_wg_done(pool->starting);
 	if (r == 0) {
-		worker_run_items(w, state);
+		worker_run_items(ctx, w, state);
 		if (pool->ops.stop)
 			pool->ops.stop(pool->arg, state);
 	}
@@ -138,38 +134,28 @@ worker_main(void *arg)
 	 * is not tried again and again. */
 	w->has_ended = r == 0;
 	pthread_mutex_unlock(&pool->lock);
-	stint_wg_done(pool->running);
-	return NULL;
+	return 0;
 }
 
 /* ---- in the owner's thread ---- */
 
-static void
-worker_free(struct pool_worker *w)
-{
-	if (!w)
-		return;
-	stint_ctx_free(w->leave);
-	free(w);
-}
-
-static void
-worker_freep(struct pool_worker **w)
-{
-	worker_free(*w);
-}
-
-/* Take the worker out of its slot, which is free then. */
-static void
-pool_join(struct stint_pool *pool, size_t slot)
+/* Wait for the end of a worker; then its slot is free. -ECANCELED, -ETIMEDOUT by @ctx:
+ * it is still there. */
+static int
+pool_join(struct stint_ctx *ctx, struct stint_pool *pool, size_t slot)
 {
 	struct pool_worker *w = pool->slots[slot];
+	struct stint_err none; /* worker_main() never fails */
+	int r;
 
+	r = stint_task_join(ctx, w->task, &none);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&pool->lock);
 	pool->slots[slot] = NULL;
 	pthread_mutex_unlock(&pool->lock);
-	pthread_join(w->thread, NULL);
-	worker_free(w);
+	free(w);
+	return 0;
 }
 
 static int
@@ -205,40 +191,38 @@ pool_find_slot(struct stint_pool *pool, size_t *ret_slot)
 	pthread_mutex_unlock(&pool->lock);
 	if (slot == pool->slot_count)
 		return pool_add_slot(pool, ret_slot);
-	if (has_ended)
-		pool_join(pool, slot);
 	*ret_slot = slot;
-	return 0;
+	return has_ended ? pool_join(stint_ctx_background(), pool, slot) : 0;
 }
 
 /* Put a worker in its slot and let it go; it stays ours when that fails. */
 static int
 pool_launch(struct stint_pool *pool, struct pool_worker *w)
 {
+	char name[NAME_BUF_BYTES];
 	int r;
 
 	stint_wg_add(pool->starting, 1);
-	stint_wg_add(pool->running, 1);
 	pthread_mutex_lock(&pool->lock);
 	pool->slots[w->slot] = w;
 	pool->staying_count++;
 	pthread_mutex_unlock(&pool->lock);
-	r = pthread_create(&w->thread, NULL, worker_main, w);
+	r = stint_task_start_at(stint_ctx_background(),
+		name_numbered(name, pool->name, w->slot), worker_main, w, &w->task, NULL);
 	if (r == 0)
 		return 0;
 	pthread_mutex_lock(&pool->lock);
 	pool->slots[w->slot] = NULL;
 	pool->staying_count--;
 	pthread_mutex_unlock(&pool->lock);
-	stint_wg_done(pool->running);
 	stint_wg_done(pool->starting);
-	return -r;
+	return r;
 }
 
 static int
 pool_start_one(struct stint_pool *pool, size_t *ret_slot)
 {
-	cleanup(worker_freep) struct pool_worker *w = NULL;
+	cleanup(freep) struct pool_worker *w = NULL;
 	int r;
 
 	r = pool_find_slot(pool, ret_slot);
@@ -248,9 +232,7 @@ pool_start_one(struct stint_pool *pool, size_t *ret_slot)
 	if (!w)
 		return -ENOMEM;
 	*w = (struct pool_worker){.pool = pool, .slot = *ret_slot};
-	r = stint_ctx_with_cancel(stint_ctx_background(), &w->leave);
-	if (r < 0)
-		return r;
+	RACE_ATOMIC(&w->is_busy);
 	r = pool_launch(pool, w);
 	if (r < 0)
 		return r;
@@ -279,7 +261,7 @@ pool_check_started(struct stint_pool *pool, struct stint_err *err)
 			continue;
 		if (r == 0)
 			r = pool_start_error(pool, slot, w->start_result, err);
-		pool_join(pool, slot);
+		(void)!pool_join(stint_ctx_background(), pool, slot); /* never ends */
 	}
 	return r;
 }
@@ -346,7 +328,7 @@ stint_pool_resize(struct stint_pool *pool, size_t size, struct stint_err *err)
 	int r;
 
 	while ((w = pool_pick_sleeper(pool)))
-		stint_ctx_cancel(w->leave);
+		stint_task_cancel(w->task);
 	if (missing == 0)
 		return 0;
 	r = pool_start(pool, missing, err);
@@ -365,9 +347,9 @@ pool_freep(struct stint_pool **pool)
 }
 
 int
-stint_pool_new(const char *name, size_t size, struct stint_chan *ch,
+stint_pool_new_at(const char *name, size_t size, struct stint_chan *ch,
 	const struct stint_pool_ops *ops, void *arg, struct stint_pool **ret_pool,
-	struct stint_err *err)
+	struct stint_err *err, const char *where)
 {
 	cleanup(pool_freep) struct stint_pool *pool = calloc(1, sizeof(*pool));
 	int r;
@@ -375,13 +357,13 @@ stint_pool_new(const char *name, size_t size, struct stint_chan *ch,
 	if (!pool)
 		return stint_err_set(err, -ENOMEM, "pool %s: out of memory", name);
 	snprintf(pool->name, sizeof(pool->name), "%s", name);
+	track_add(&pool->track, "pool", pool->name, where);
 	pool->ch = ch;
 	pool->ops = *ops;
 	pool->arg = arg;
+	RACE_ATOMIC(&pool->surplus_count);
 	pthread_mutex_init(&pool->lock, NULL);
-	r = stint_wg_new(&pool->starting);
-	if (r == 0)
-		r = stint_wg_new(&pool->running);
+	r = stint_wg_new_at(&pool->starting, NULL);
 	if (r < 0)
 		return stint_err_set(err, r, "pool %s: out of memory", name);
 	r = stint_pool_resize(pool, size, err);
@@ -419,20 +401,17 @@ stint_pool_busy(struct stint_pool *pool)
 int
 stint_pool_stop(struct stint_ctx *ctx, struct stint_pool *pool)
 {
-	int r;
+	int r = 0;
 
 	pool_set_size(pool, 0);
 	/* All at once, the busy ones, too: after their item they find it. */
 	for (size_t i = 0; i < pool->slot_count; i++)
 		if (pool->slots[i])
-			stint_ctx_cancel(pool->slots[i]->leave);
-	r = stint_wg_wait(ctx, pool->running);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < pool->slot_count; i++)
+			stint_task_cancel(pool->slots[i]->task);
+	for (size_t i = 0; i < pool->slot_count && r == 0; i++)
 		if (pool->slots[i])
-			pool_join(pool, i);
-	return 0;
+			r = pool_join(ctx, pool, i);
+	return r;
 }
 
 void
@@ -440,10 +419,9 @@ stint_pool_free(struct stint_pool *pool)
 {
 	if (!pool)
 		return;
-	if (pool->running)
-		(void)!stint_pool_stop(stint_ctx_background(), pool);
+	track_remove(&pool->track);
+	(void)!stint_pool_stop(stint_ctx_background(), pool); /* never ends */
 	stint_wg_free(pool->starting);
-	stint_wg_free(pool->running);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->slots);
 	free(pool);

@@ -1,5 +1,5 @@
 /*
- * select.c - waiting on channels: select, and the plain send and receive
+ * select.c - waiting on channels
  *
  * Channels are locked one at a time, never two at once, so there is no order of
  * locks to keep. The price is that nothing seen in one channel is certain while
@@ -16,7 +16,9 @@
  */
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "lib/base/cleanup.h"
 #include "lib/base/random.h"
 #include "lib/conc/chan.h"
@@ -86,20 +88,58 @@ select_enter(const struct stint_case *cases, struct chan_wait *waits, size_t cou
 	return count;
 }
 
+static void
+select_describe_case(const struct stint_case *c, char *text, size_t size)
+{
+	const char *verb = c->op == STINT_SEND ? "send on" : "recv on";
+	char name[TRACK_TEXT_BYTES];
+
+	if (!c->ch)
+		snprintf(text, size, "%s no channel (NULL)", verb);
+	else
+		snprintf(text, size, "%s %s (%zu of %zu)", verb,
+			track_text(chan_track(c->ch), name), stint_chan_len(c->ch),
+			stint_chan_cap(c->ch));
+}
+
+/* For the deadlock report; cut where the text is full. */
+static void
+select_describe(const struct sleep_on *on, char *text, size_t size)
+{
+	const struct stint_case *cases = on->what;
+	size_t used = 0;
+
+	if (on->count != 1)
+		snprintf(text, size, "select of %zu", on->count);
+	for (size_t i = 0; i < on->count; i++) {
+		used = strlen(text);
+		if (on->count > 1)
+			snprintf(text + used, size - used, "%s", i == 0 ? ": " : ", ");
+		used = strlen(text);
+		select_describe_case(&cases[i], text + used, size - used);
+	}
+}
+
 /* Wait once: an index, -EAGAIN to try again, or how the context ended. */
 static int
-select_wait(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *waits,
-	size_t count)
+select_park(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *waits,
+	size_t count, bool is_eager)
 {
+	const struct sleep_on on = {
+		.describe = select_describe,
+		.what = cases,
+		.count = count,
+	};
 	struct chan_wait *won;
 	struct waiter w;
 	size_t entered;
 	int r;
 
 	waiter_init(&w);
+	w.is_eager = is_eager;
 	entered = select_enter(cases, waits, count, &w);
 	if (entered == count)
-		r = ctx_park(ctx, &w);
+		r = ctx_park(ctx, &w, &on);
 	else
 		r = waiter_withdraw(&w) ? -EAGAIN : 0;
 	won = w.won;
@@ -121,10 +161,10 @@ select_wait(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *w
 
 static int
 select_loop(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *waits,
-	size_t count)
+	size_t count, bool is_eager)
 {
 	for (;;) {
-		int r = select_wait(ctx, cases, waits, count);
+		int r = select_park(ctx, cases, waits, count, is_eager);
 
 		if (r == -EAGAIN)
 			r = select_now(ctx, cases, count);
@@ -134,48 +174,41 @@ select_loop(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *w
 }
 
 int
-stint_select(struct stint_ctx *ctx, struct stint_case *cases, size_t count)
+select_wait(struct stint_ctx *ctx, struct stint_case *cases, size_t count, bool is_eager)
 {
 	struct chan_wait on_stack[SELECT_ON_STACK];
 	cleanup(freep) struct chan_wait *on_heap = NULL;
-	int r = select_now(ctx, cases, count);
 
-	if (r != -EAGAIN)
-		return r;
 	if (count > SELECT_ON_STACK) {
 		on_heap = calloc(count, sizeof(*on_heap));
 		if (!on_heap)
 			return -ENOMEM;
 	}
-	return select_loop(ctx, cases, on_heap ? on_heap : on_stack, count);
+	return select_loop(ctx, cases, on_heap ? on_heap : on_stack, count, is_eager);
 }
 
-/* One send or receive, waiting. */
-static int
-select_one(
-	struct stint_ctx *ctx, struct stint_chan *ch, enum stint_case_op op, void *item)
+int
+stint_select(struct stint_ctx *ctx, struct stint_case *cases, size_t count)
 {
-	struct stint_case one = {.op = op, .ch = ch, .item = item};
-	struct chan_wait wait;
-	int r = stint_ctx_err(ctx);
+	int r = select_now(ctx, cases, count);
 
+	return r == -EAGAIN ? select_wait(ctx, cases, count, true) : r;
+}
+
+int
+stint_select_for(
+	struct stint_ctx *ctx, int64_t timeout_ms, struct stint_case *cases, size_t count)
+{
+	struct stint_ctx *limited;
+	int r = select_now(ctx, cases, count);
+
+	if (r != -EAGAIN || timeout_ms <= 0)
+		return r;
+	r = stint_ctx_with_timeout_at(ctx, timeout_ms, &limited, NULL);
 	if (r < 0)
 		return r;
-	r = chan_try(ch, op, item);
-	if (r != -EAGAIN)
-		return r;
-	r = select_loop(ctx, &one, &wait, 1);
-	return r < 0 ? r : one.result;
-}
-
-int
-stint_chan_send(struct stint_ctx *ctx, struct stint_chan *ch, const void *item)
-{
-	return select_one(ctx, ch, STINT_SEND, (void *)item); /* only read from */
-}
-
-int
-stint_chan_recv(struct stint_ctx *ctx, struct stint_chan *ch, void *ret_item)
-{
-	return select_one(ctx, ch, STINT_RECV, ret_item);
+	r = select_wait(limited, cases, count, true);
+	stint_ctx_free(limited);
+	/* Its own end, or the one that it has from above? */
+	return r == -ETIMEDOUT && stint_ctx_err(ctx) == 0 ? -EAGAIN : r;
 }

@@ -1,9 +1,9 @@
 /*
  * waiter.c - one parked thread, on a futex
  *
- * The only place where threads sleep. A futex and not a condition variable:
- * nothing to initialise or destroy for each wait, and no mutex that the woken
- * thread would find locked. The word has three bits:
+ * The only place where threads sleep, but for the lock of a ring. A futex and not a
+ *condition variable: nothing to initialise or destroy for each wait, and no mutex that
+ *the woken thread would find locked. The word has three bits:
  *
  *	CLAIMED	someone has the right to decide; set once, by fetch_or
  *	ASLEEP	the thread sleeps or is about to: the waker must call the kernel
@@ -21,8 +21,13 @@
 #include <stint/clock.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "lib/conc/race.h"
+#include "lib/conc/spin.h"
 
 enum { WAITER_CLAIMED = 1, WAITER_ASLEEP = 2, WAITER_WOKEN = 4 };
+
+/* Long enough for the one who wakes to write all it has to before the line is shared. */
+enum { LOOK_GAP_NS = 60 };
 
 enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
 
@@ -31,10 +36,12 @@ waiter_init(struct waiter *w)
 {
 	/* Relaxed: others learn of it through the lock of the queue it is put in. */
 	atomic_init(&w->state, 0);
+	RACE_ATOMIC(&w->state);
 	w->ended = 0;
 	w->won = NULL;
 	w->result = 0;
 	w->next_to_wake = NULL;
+	w->is_eager = false;
 	w->is_in_ctx = false;
 }
 
@@ -71,6 +78,7 @@ waiter_wake(struct waiter *list)
 		uint32_t old;
 
 		list = w->next_to_wake;
+		RACE_BEFORE(&w->state);
 		/* Release: with it go the result and the item that was handed over. */
 		old = atomic_exchange_explicit(
 			&w->state, WAITER_CLAIMED | WAITER_WOKEN, memory_order_release);
@@ -97,10 +105,21 @@ waiter_sleep(struct waiter *w, uint32_t seen, int64_t until_ms)
 	return true;
 }
 
-bool
-waiter_park(struct waiter *w, int64_t until_ms)
+/* For a moment, awake. True when woken. */
+static bool
+waiter_look(struct waiter *w, struct spin *spin)
 {
-	/* Acquire, here and below: pairs with the release in waiter_wake(). */
+	do {
+		/* Acquire, here and below: pairs with the release in waiter_wake(). */
+		if (atomic_load_explicit(&w->state, memory_order_acquire) & WAITER_WOKEN)
+			return true;
+	} while (spin_again(spin, LOOK_GAP_NS));
+	return false;
+}
+
+static bool
+waiter_doze(struct waiter *w, int64_t until_ms)
+{
 	uint32_t seen =
 		atomic_fetch_or_explicit(&w->state, WAITER_ASLEEP, memory_order_acquire);
 
@@ -111,6 +130,22 @@ waiter_park(struct waiter *w, int64_t until_ms)
 		seen = atomic_load_explicit(&w->state, memory_order_acquire);
 	}
 	return true;
+}
+
+bool
+waiter_park(struct waiter *w, int64_t until_ms)
+{
+	struct spin spin;
+	bool is_woken;
+
+	if (w->is_eager)
+		spin_begin(&spin);
+	is_woken = (w->is_eager && waiter_look(w, &spin)) || waiter_doze(w, until_ms);
+	if (w->is_eager)
+		spin_end(&spin);
+	if (is_woken)
+		RACE_AFTER(&w->state);
+	return is_woken;
 }
 
 bool

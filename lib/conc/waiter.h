@@ -36,6 +36,8 @@ struct waiter {
 	int result; /* and what it has to say */
 	struct waiter *next_to_wake;
 
+	bool is_eager; /* the wait begins awake: see spin.h */
+
 	/* The context's, under its lock. */
 	TAILQ_ENTRY(waiter) in_ctx;
 	bool is_in_ctx;

@@ -7,64 +7,51 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include "lib/conc/ctx.h"
-
-struct wg_wait {
-	struct waiter waiter;
-	TAILQ_ENTRY(wg_wait) in_queue;
-	bool is_queued;
-};
-
-TAILQ_HEAD(wg_queue, wg_wait);
+#include "lib/conc/cond.h"
+#include "lib/conc/track.h"
 
 struct stint_wg {
+	struct track track;
 	pthread_mutex_t lock;
 	int count;
 	int waiting_count; /* inside stint_wg_wait(), also when woken already */
-	struct wg_queue queue;
+	struct cond all_done;
 };
 
 int
-stint_wg_new(struct stint_wg **ret_wg)
+stint_wg_new_at(struct stint_wg **ret_wg, const char *where)
 {
 	struct stint_wg *wg = calloc(1, sizeof(*wg));
 
 	if (!wg)
 		return -ENOMEM;
 	pthread_mutex_init(&wg->lock, NULL);
-	TAILQ_INIT(&wg->queue);
+	cond_init(&wg->all_done);
+	track_add(&wg->track, "wait group", NULL, where);
 	*ret_wg = wg;
 	return 0;
 }
 
-static struct waiter *
-wg_claim_all(struct stint_wg *wg)
-{
-	struct waiter *wake = NULL;
-	struct wg_wait *wait;
-
-	while ((wait = TAILQ_FIRST(&wg->queue))) {
-		TAILQ_REMOVE(&wg->queue, wait, in_queue);
-		wait->is_queued = false;
-		if (waiter_claim(&wait->waiter))
-			waiter_push(&wake, &wait->waiter);
-	}
-	return wake;
-}
-
-/* Under the lock: 0, or why the count must not change like this. */
+/* Under the lock: 0, or an error and in @ret_why how that is misuse. */
 static int
-wg_change(struct stint_wg *wg, int n)
+wg_change(struct stint_wg *wg, int n, const char **ret_why)
 {
 	int count;
 
-	if (wg->count == 0 && n > 0 && wg->waiting_count > 0)
+	if (wg->count == 0 && n > 0 && wg->waiting_count > 0) {
+		*ret_why = "raised from 0 while someone waits";
 		return -EINVAL;
-	if (__builtin_add_overflow(wg->count, n, &count))
+	}
+	if (__builtin_add_overflow(wg->count, n, &count)) {
+		*ret_why = "more expected than it can count";
 		return -EOVERFLOW;
-	if (count < 0)
+	}
+	if (count < 0) {
+		*ret_why = "more done than expected";
 		return -EINVAL;
+	}
 	wg->count = count;
 	return 0;
 }
@@ -73,12 +60,15 @@ int
 stint_wg_add(struct stint_wg *wg, int n)
 {
 	struct waiter *wake = NULL;
+	const char *why;
 	int r;
 
 	pthread_mutex_lock(&wg->lock);
-	r = wg_change(wg, n);
-	if (r == 0 && wg->count == 0)
-		wake = wg_claim_all(wg);
+	r = wg_change(wg, n, &why);
+	if (r < 0)
+		track_tell(&wg->track, why);
+	else if (wg->count == 0)
+		cond_claim_all(&wg->all_done, &wake);
 	pthread_mutex_unlock(&wg->lock);
 	/* From here on the group may be gone: a waiter that wakes may free it. */
 	waiter_wake(wake);
@@ -91,29 +81,28 @@ stint_wg_done(struct stint_wg *wg)
 	return stint_wg_add(wg, -1);
 }
 
+/* For the deadlock report. */
+static void
+wg_describe(const struct sleep_on *on, char *text, size_t size)
+{
+	const struct stint_wg *wg = on->what;
+	char name[TRACK_TEXT_BYTES];
+
+	snprintf(text, size, "%s", track_text(&wg->track, name));
+}
+
 int
 stint_wg_wait(struct stint_ctx *ctx, struct stint_wg *wg)
 {
-	struct wg_wait wait;
+	const struct sleep_on on = {.describe = wg_describe, .what = wg};
 	int r = 0;
 
-	waiter_init(&wait.waiter);
 	pthread_mutex_lock(&wg->lock);
-	if (wg->count == 0) {
-		pthread_mutex_unlock(&wg->lock);
-		return 0;
+	if (wg->count > 0) {
+		wg->waiting_count++;
+		r = cond_wait(ctx, &wg->all_done, &wg->lock, &on);
+		wg->waiting_count--;
 	}
-	wg->waiting_count++;
-	TAILQ_INSERT_TAIL(&wg->queue, &wait, in_queue);
-	wait.is_queued = true;
-	pthread_mutex_unlock(&wg->lock);
-
-	r = ctx_park(ctx, &wait.waiter);
-
-	pthread_mutex_lock(&wg->lock);
-	wg->waiting_count--;
-	if (wait.is_queued)
-		TAILQ_REMOVE(&wg->queue, &wait, in_queue);
 	pthread_mutex_unlock(&wg->lock);
 	return r;
 }
@@ -123,6 +112,7 @@ stint_wg_free(struct stint_wg *wg)
 {
 	if (!wg)
 		return;
+	track_remove(&wg->track);
 	pthread_mutex_destroy(&wg->lock);
 	free(wg);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measure stintd and print one table.
 
-    run.py [--quick] [--strict] [--only drain,spawn,latency,idle,start,depth]
+    run.py [--quick] [--strict] [--only drain,spawn,latency,idle,start,depth,conc]
 
 A rate or a latency is worth little on a machine that others use, too. So each is held
 against a limit that is measured in the same run, in turns: limit, ours, limit, ours ...
@@ -11,7 +11,8 @@ spread half the distance between the best and the worst round. A target that is 
 by less than the spread is "noise": run it again on a quieter machine.
 
 Every measured run gets a Redis server of its own, on a unix socket in a temporary
-folder, without persistence. $STINT_BUILD (build/bench) holds stintd, built with
+folder, without persistence. What the library costs needs none, and its limit is Go: see
+conc.py. $STINT_BUILD (build/bench) holds stintd, built with
 -DSTINT_BENCH for its built-in handler `bench`, and bench-tools/.
 
 Exit status: 0; 1 when something failed to run; 2 with --strict when a target is missed.
@@ -31,6 +32,7 @@ import sys
 import tempfile
 import time
 
+import conc
 import redis
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -79,10 +81,11 @@ class Sizes:
     starts: int
     depths: tuple
     depth_rounds: int
+    conc_share: float
 
 
-FULL = Sizes(5, 300_000, 5_000, 3_000, 10, 7, (1_000, 100_000, 1_000_000), 3)
-QUICK = Sizes(3, 30_000, 1_000, 1_000, 3, 3, (1_000, 10_000, 100_000), 2)
+FULL = Sizes(5, 300_000, 5_000, 3_000, 10, 7, (1_000, 100_000, 1_000_000), 3, 1.0)
+QUICK = Sizes(3, 30_000, 1_000, 1_000, 3, 3, (1_000, 10_000, 100_000), 2, 0.1)
 
 
 # The table
@@ -443,8 +446,35 @@ def bench_depth(sizes):
     return [plain_row(f"CPU per job, {d:,} queued, us", us) for d, us in cpu_us.items()] + [flat]
 
 
+def recorded_row(case, ours):
+    """Measured here, but not beside Go: the ratio is that of another day and machine."""
+    target, _ = judge(case.recorded, 0, None, case.at_most)
+    return Row(case.figure, ours=number(statistics.median(ours)), ratio=f"{case.recorded:.2f}",
+               target=target, verdict="recorded")
+
+
+def bench_conc(sizes):
+    """The parts of libstint; limit: the same in Go."""
+    tools, rows, go = BUILD / "bench-tools", [], conc.go_version()
+    say(f"conc: beside {go}" if go else
+        f"conc: no go here (Debian: golang-go), so ratios as recorded: {conc.RECORDED_ON}")
+    if go:
+        conc.build_go(tools)
+    for case in conc.CASES:
+        limits, ours = conc.measure(tools, case, sizes.rounds, sizes.conc_share, bool(go))
+        if limits:
+            rows.append(ratio_row(case.figure, limits, ours, at_most=case.at_most))
+        elif case.recorded is not None:
+            rows.append(recorded_row(case, ours))
+        else:
+            rows.append(plain_row(case.figure, ours))
+        say(f"conc: {rows[-1].figure}: {rows[-1].ours}, ratio {rows[-1].ratio}")
+    return rows
+
+
 BENCHES = {"drain": bench_drain, "spawn": bench_spawn, "latency": bench_latency,
-           "idle": bench_idle, "start": bench_start, "depth": bench_depth}
+           "idle": bench_idle, "start": bench_start, "depth": bench_depth,
+           "conc": bench_conc}
 
 
 def redis_version():
@@ -474,7 +504,7 @@ def main():
     for name in args.only:
         try:
             rows += BENCHES[name](QUICK if args.quick else FULL)
-        except (Failure, OSError, redis.RedisError, subprocess.TimeoutExpired) as e:
+        except (Failure, OSError, redis.RedisError, subprocess.SubprocessError) as e:
             say(f"{name}: {e}")
             rows.append(Row(name, verdict="FAILED"))
     print(f"{os.cpu_count()} cores, load {load:.1f} before, {os.getloadavg()[0]:.1f} after; "

@@ -25,18 +25,18 @@
 #include <unistd.h>
 #include <stint/stint.h>
 #include "lib/base/random.h"
+#include "tests/unit/leak_util.h"
 
 #define BACKGROUND stint_ctx_background()
 
 enum { WAIT_AT_MOST_MS = 30000, LOOK_EVERY_US = 100 };
 
-/* Teardown: the next test begins with the real clock. */
+/* Teardown: nothing is left, and the next test begins with the real clock. */
 static inline int
 reset_clock(void **state)
 {
-	(void)state;
 	stint_clock_reset();
-	return 0;
+	return check_leaks(state);
 }
 
 /* The real clock: tests script the library's. */
@@ -47,6 +47,17 @@ real_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* How often to repeat what is left to chance: @usual times, or a STINT_TEST_SHARE-th of it
+ * in the environment, for what makes each instruction dear. */
+static inline int
+test_rounds(int usual)
+{
+	const char *share = getenv("STINT_TEST_SHARE");
+	int rounds = share ? usual / atoi(share) : usual;
+
+	return rounds > 0 ? rounds : 1;
 }
 
 #define wait_until(cond)                                                                 \

@@ -317,7 +317,7 @@ rivals_for_one_waiter_agree_on_one_end(void **state)
 	enum { ROUNDS = 400, KINDS = 3 };
 
 	(void)state;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < test_rounds(ROUNDS); round++) {
 		struct stint_chan *ch = new_chan(sizeof(int), (size_t)round % 2);
 		struct stint_ctx *parent = new_ctx(BACKGROUND), *ctx;
 		struct trigger trigger[KINDS];
@@ -356,7 +356,7 @@ call_to_a_cancelled_receiver_is_passed_on(void **state)
 	enum { ROUNDS = 500 };
 
 	(void)state;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < test_rounds(ROUNDS); round++) {
 		struct stint_chan *ch = new_chan(sizeof(int), 1);
 		struct op first = {.ctx = new_ctx(BACKGROUND), .ch = ch};
 		struct op second = {.ctx = BACKGROUND, .ch = ch};
@@ -392,7 +392,7 @@ called_receiver_takes_nothing_once_its_context_ended(void **state)
 	int taken_too_late = 0;
 
 	(void)state;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < test_rounds(ROUNDS); round++) {
 		struct op op = {
 			.ctx = new_ctx(BACKGROUND), .ch = new_chan(sizeof(int), 1)};
 		struct task task;

@@ -145,6 +145,30 @@ each_keeps_the_cause_that_came_first(void **state)
 }
 
 static void
+deadline_of_the_parent_is_the_cause_of_all_below(void **state)
+{
+	struct stint_ctx *late, *child, *without = NULL;
+	struct stint_err cause;
+
+	(void)state;
+	stint_clock_set(0, 0);
+	late = new_ctx_until(BACKGROUND, 100);
+	child = new_ctx_until(late, 200);
+	assert_int_equal(stint_ctx_without_cancel(child, &without), 0);
+	stint_clock_set(100, 0);
+	stint_ctx_cancel_cause(child, -EIO, "too late");
+	assert_int_equal(stint_ctx_cause(child, &cause), -ETIMEDOUT);
+	assert_string_equal(cause.msg, "deadline passed");
+	assert_int_equal(stint_ctx_cause(late, NULL), -ETIMEDOUT);
+	assert_int_equal(stint_ctx_cause(without, &cause), 0);
+	stint_ctx_cancel_cause(without, -EIO, "its own");
+	assert_int_equal(stint_ctx_cause(without, NULL), -EIO);
+	stint_ctx_free(without);
+	stint_ctx_free(child);
+	stint_ctx_free(late);
+}
+
+static void
 child_of_ended_parent_is_born_ended(void **state)
 {
 	struct stint_ctx *parent = new_ctx(BACKGROUND), *child, *grandchild;
@@ -411,6 +435,8 @@ main(void)
 		cmocka_unit_test(parents_end_reaches_all_descendants_with_its_cause),
 		cmocka_unit_test(childs_end_leaves_parent_and_siblings_alone),
 		cmocka_unit_test(each_keeps_the_cause_that_came_first),
+		cmocka_unit_test_teardown(
+			deadline_of_the_parent_is_the_cause_of_all_below, reset_clock),
 		cmocka_unit_test(child_of_ended_parent_is_born_ended),
 		cmocka_unit_test(freeing_ends_the_children_which_live_on),
 		cmocka_unit_test_teardown(deadline_passes_by_the_clock, reset_clock),

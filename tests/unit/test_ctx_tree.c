@@ -162,13 +162,30 @@ a_million_contexts_leave_nothing(void **state)
 	size_t before = mallinfo2().uordblks;
 
 	(void)state;
-	for (int i = 0; i < COUNT; i++) {
+	for (int i = 0; i < test_rounds(COUNT); i++) {
 		struct stint_ctx *ctx;
 
 		assert_true(stint_ctx_with_deadline(root, STINT_NEVER - i, &ctx) == 0);
 		stint_ctx_free(ctx);
 	}
 	assert_true(mallinfo2().uordblks <= before);
+	stint_ctx_free(root);
+}
+
+/* One allocation, most of it the sentence of its cause. */
+static void
+a_context_is_small(void **state)
+{
+	enum { COUNT = 1000, BYTES_AT_MOST = 640 };
+	struct stint_ctx *root = new_ctx(BACKGROUND), *ctx[COUNT];
+	size_t before = mallinfo2().uordblks;
+
+	(void)state;
+	for (int i = 0; i < COUNT; i++)
+		ctx[i] = new_ctx(root);
+	assert_true(mallinfo2().uordblks - before <= COUNT * BYTES_AT_MOST);
+	for (int i = 0; i < COUNT; i++)
+		stint_ctx_free(ctx[i]);
 	stint_ctx_free(root);
 }
 
@@ -182,6 +199,7 @@ main(void)
 		cmocka_unit_test(children_made_while_the_parent_is_cancelled_all_end),
 		cmocka_unit_test(tree_cancelled_from_both_ends_at_once_ends_once),
 		cmocka_unit_test(a_million_contexts_leave_nothing),
+		cmocka_unit_test(a_context_is_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
 #include <signal.h>
 #include "lib/base/cleanup.h"
 
-enum { SLOTS = 32, NAME_SIZE = 16 };
+/* Workers that leave keep their slots until they have ended: more than ever run. */
+enum { SLOTS = 1024, NAME_SIZE = 16 };
 
 /* What the workers saw, and the gate that holds them inside run(). */
 struct probe {
@@ -33,6 +34,8 @@ probe_start(void *arg, size_t slot, void **ret_state)
 
 	if ((int)slot == p->fail_slot)
 		return -EIO;
+	if (slot >= SLOTS)
+		return -ENOSPC;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include "daemon/redis/resolve.h"
 #include "tests/unit/redis_harness.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
 static int gate[2];
 static _Atomic int lookup_count; /* begun */
 static _Atomic int answer_count; /* ended */
+static int freed_count;          /* answers that were given back */
 static _Atomic int answer_error; /* EAI_..., 0: the address below */
 static struct sockaddr_in answer;
 static struct sockaddr_in first_answer; /* port 0: there is only one */
@@ -57,6 +59,7 @@ getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
 void
 freeaddrinfo(struct addrinfo *ai)
 {
+	freed_count++;
 	while (ai) {
 		struct addrinfo *next = ai->ai_next;
 
@@ -92,7 +95,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	lookup_count = answer_count = answer_error = 0;
+	lookup_count = answer_count = answer_error = freed_count = 0;
 	first_answer = (struct sockaddr_in){0};
 	return pipe2(gate, O_CLOEXEC);
 }
@@ -218,9 +221,12 @@ free_does_not_wait_for_the_name_server(void **state)
 	client_fini(&c); /* the test would hang here */
 	assert_int_equal(o.done_count, 1);
 	assert_int_equal(answer_count, 0);
-	open_gate(); /* the thread ends by itself and frees what it has */
-	while (answer_count == 0)
+	open_gate();
+	while (freed_count == 0) { /* joined by the first call after its end */
+		resolve_abandon(NULL);
 		usleep(1000);
+	}
+	assert_int_equal(answer_count, 1);
 }
 
 static void
@@ -236,6 +242,10 @@ free_takes_an_answer_that_nobody_has_read(void **state)
 	while (answer_count == 0)
 		usleep(1000);
 	client_fini(&c);
+	while (freed_count == 0) {
+		resolve_abandon(NULL);
+		usleep(1000);
+	}
 }
 
 int

@@ -60,6 +60,60 @@ count_outside_of_its_range_is_refused(void **state)
 	stint_wg_free(wg);
 }
 
+/* Standard error into a temporary file, and back. */
+static FILE *
+capture_begin(int *ret_saved_fd)
+{
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	fflush(stderr);
+	*ret_saved_fd = dup(STDERR_FILENO);
+	assert_true(*ret_saved_fd >= 0);
+	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+	return file;
+}
+
+static void
+capture_end(FILE *file, int saved_fd, char *text, size_t size)
+{
+	size_t used;
+
+	fflush(stderr);
+	dup2(saved_fd, STDERR_FILENO);
+	close(saved_fd);
+	rewind(file);
+	used = fread(text, 1, size - 1, file);
+	text[used] = '\0';
+	fclose(file);
+}
+
+static void
+misuse_is_told_with_the_place_of_the_group(void **state)
+{
+	struct stint_wg *wg = NULL;
+	char text[512];
+	int saved_fd, r[4];
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(stint_wg_new_at(&wg, "crawl.c:7"), 0);
+	file = capture_begin(&saved_fd);
+	r[0] = stint_wg_done(wg);
+	r[1] = stint_wg_add(wg, 1);
+	r[2] = stint_wg_add(wg, INT_MAX);
+	r[3] = stint_wg_done(wg);
+	capture_end(file, saved_fd, text, sizeof(text));
+	assert_int_equal(r[0], -EINVAL);
+	assert_int_equal(r[1], 0);
+	assert_int_equal(r[2], -EOVERFLOW);
+	assert_int_equal(r[3], 0);
+	assert_string_equal(text,
+		"stint: wait group made at crawl.c:7: more done than expected\n"
+		"stint: wait group made at crawl.c:7: more expected than it can count\n");
+	stint_wg_free(wg);
+}
+
 static void
 all_waiters_wake_when_the_last_is_done(void **state)
 {
@@ -112,9 +166,15 @@ static void
 raising_from_zero_under_a_waiter_is_refused(void **state)
 {
 	struct stint_wg *wg = new_wg();
+	char text[512];
+	int saved_fd;
+	FILE *file;
 
 	(void)state;
+	file = capture_begin(&saved_fd);
 	wait_until(raise_while_the_waiter_wakes(wg) == -EINVAL);
+	capture_end(file, saved_fd, text, sizeof(text));
+	assert_non_null(strstr(text, "raised from 0 while someone waits\n"));
 	/* Nothing was changed, and with no waiter left it is allowed again. */
 	assert_int_equal(stint_wg_wait(BACKGROUND, wg), 0);
 	assert_int_equal(stint_wg_add(wg, 1), 0);
@@ -201,6 +261,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_to_wait_for_is_done),
 		cmocka_unit_test(count_outside_of_its_range_is_refused),
+		cmocka_unit_test(misuse_is_told_with_the_place_of_the_group),
 		cmocka_unit_test(all_waiters_wake_when_the_last_is_done),
 		cmocka_unit_test(raising_from_zero_under_a_waiter_is_refused),
 		cmocka_unit_test(context_ends_the_wait_and_the_count_goes_on),

@@ -36,8 +36,10 @@ struct stint_chan;
  * Return: 0, -EINVAL, -ENOMEM. Free with stint_chan_free().
  * Source: Go spec, "Making slices, maps and channels".
  */
-STINT_API STINT_MUST_CHECK int stint_chan_new(
-	size_t item_bytes, size_t capacity, struct stint_chan **ret_ch);
+#define stint_chan_new(item_bytes, capacity, ret_ch)                                     \
+	stint_chan_new_at(item_bytes, capacity, ret_ch, STINT_WHERE)
+STINT_API STINT_MUST_CHECK int stint_chan_new_at(size_t item_bytes, size_t capacity,
+	struct stint_chan **ret_ch, const char *where);
 
 /**
  * stint_chan_send() - put one item in, waiting while the channel is full
@@ -60,6 +62,22 @@ STINT_API STINT_MUST_CHECK int stint_chan_send(
  */
 STINT_API STINT_MUST_CHECK int stint_chan_recv(
 	struct stint_ctx *ctx, struct stint_chan *ch, void *ret_item);
+
+/**
+ * STINT_CHAN_EACH() - a loop over all items, until closed or @ctx ends
+ * @ret_item:   as for stint_chan_recv()
+ * @ret_reason: an int variable: inside the loop 0, after it why there are no more:
+ *              -EPIPE closed and drained; -ECANCELED, -ETIMEDOUT by @ctx
+ *
+ *	STINT_CHAN_EACH (ctx, jobs, &job, r)
+ *		work(job);
+ *	return r == -EPIPE ? 0 : r;
+ *
+ * After a break the reason is 0. Source: Go spec, For statements with range clause;
+ * differs: there is a reason.
+ */
+#define STINT_CHAN_EACH(ctx, ch, ret_item, ret_reason)                                   \
+	while (((ret_reason) = stint_chan_recv(ctx, ch, ret_item)) == 0)
 
 /**
  * stint_chan_try_send(), stint_chan_try_recv() - without waiting
@@ -114,8 +132,9 @@ STINT_API int stint_chan_recv_fd(struct stint_chan *ch);
 /**
  * stint_chan_free() - give the channel back; takes NULL
  *
- * No one may be inside any of its functions. Items still in it are dropped: drain
- * it first when they own something.
+ * No one may wait in it or come to it any more. A send whose item has been received
+ * counts as returned: a channel made for one answer may be freed once that is there.
+ * Items still in it are dropped: drain it first when they own something.
  */
 STINT_API void stint_chan_free(struct stint_chan *ch);
 
@@ -148,6 +167,17 @@ STINT_API STINT_MUST_CHECK int stint_select(
  * Return: the index; -EAGAIN when none is ready.
  */
 STINT_API STINT_MUST_CHECK int stint_try_select(struct stint_case *cases, size_t count);
+
+/**
+ * stint_select_for() - the same, for some time only
+ * @timeout_ms: how long to wait at most; 0 or less: a look, as stint_try_select()
+ *
+ * Return: the index; -EAGAIN when none got ready in that time, while @ctx goes on;
+ * -ECANCELED, -ETIMEDOUT by @ctx; -ENOMEM.
+ * Source: Go, select with a case <-time.After(d).
+ */
+STINT_API STINT_MUST_CHECK int stint_select_for(struct stint_ctx *ctx, int64_t timeout_ms,
+	struct stint_case *cases, size_t count);
 
 STINT_END_DECLS
 

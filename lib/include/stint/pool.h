@@ -40,9 +40,11 @@ struct stint_pool_ops {
  * Returns when all workers run (each start() has returned).
  * Return: 0; -errno of the first worker that could not be started, then none is left.
  */
-STINT_API STINT_MUST_CHECK int stint_pool_new(const char *name, size_t size,
+#define stint_pool_new(name, size, ch, ops, arg, ret_pool, err)                          \
+	stint_pool_new_at(name, size, ch, ops, arg, ret_pool, err, STINT_WHERE)
+STINT_API STINT_MUST_CHECK int stint_pool_new_at(const char *name, size_t size,
 	struct stint_chan *ch, const struct stint_pool_ops *ops, void *arg,
-	struct stint_pool **ret_pool, struct stint_err *err);
+	struct stint_pool **ret_pool, struct stint_err *err, const char *where);
 
 /**
  * stint_pool_resize() - more workers at once, or fewer as they become free

@@ -17,13 +17,22 @@ STINT_BEGIN_DECLS
 
 struct stint_wg;
 
-STINT_API STINT_MUST_CHECK int stint_wg_new(struct stint_wg **ret_wg);
+/**
+ * stint_wg_new() - make a wait group that expects nothing yet
+ *
+ * Return: 0, -ENOMEM. Free with stint_wg_free().
+ */
+#define stint_wg_new(ret_wg) stint_wg_new_at(ret_wg, STINT_WHERE)
+STINT_API STINT_MUST_CHECK int stint_wg_new_at(
+	struct stint_wg **ret_wg, const char *where);
 
 /**
  * stint_wg_add() - expect @n more (or, negative, fewer)
  *
  * Return: 0; -EINVAL when the count would turn negative, or when it is raised
- * from 0 while someone waits (nothing is changed then); -EOVERFLOW.
+ * from 0 while someone waits; -EOVERFLOW. Nothing is changed then, and because the
+ * result is easily dropped, it is told on standard error, too, with the place where
+ * the group was made.
  * Source: Go, sync.WaitGroup.Add; differs: misuse is an error, not a panic.
  */
 STINT_API int stint_wg_add(struct stint_wg *wg, int n);
