@@ -5,6 +5,7 @@ DESTDIR   ?=
 PREFIX    ?= /usr/local
 SAN       ?=
 V         ?=
+SCDOC     ?= scdoc
 ARGS      ?=
 
 comma     := ,
@@ -31,22 +32,34 @@ CTL_OBJ    := $(call obj,$(wildcard daemon/ctl/*.c))
 DAEMON_OBJ := $(call obj,$(filter-out daemon/main.c,$(wildcard daemon/*.c)) \
               $(wildcard daemon/core/*.c daemon/redis/*.c daemon/queue/*.c \
               daemon/handler/*.c daemon/obs/*.c)) $(CONFIG_OBJ)
-SCRIPTS    := $(wildcard lib/wire/scripts/*.lua)
+SCRIPT_DIR ?= lib/wire/scripts
+SCRIPTS    := $(filter-out %/common.lua,$(wildcard $(SCRIPT_DIR)/*.lua))
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+MAN        := $(patsubst %.scd,$(BUILD)/man/%,$(notdir $(wildcard lib/man/*.scd \
+              packaging/man/*.scd)))
 BENCH      := $(patsubst tests/bench/%.c,$(BUILD)/bench-tools/%,$(wildcard tests/bench/*.c))
 C_FILES    := $(sort $(wildcard lib/*/*.[ch] lib/include/stint/*.h daemon/*.[ch] \
-              daemon/*/*.[ch] tests/unit/*.[ch] tests/bench/*.[ch]))
+              daemon/*/*.[ch] tests/unit/*.[ch] tests/bench/*.[ch] tests/torture/*.[ch] \
+              tests/sim/*.[ch]))
+# The simulation has the daemon's logic, with its own Redis, loop, workers and log.
+SIM_OBJ    := $(call obj,$(wildcard tests/sim/*.c))
+SIM_DAEMON := $(call obj,daemon/redis/script.c) $(filter-out $(call obj,daemon/dev.c \
+              daemon/core/loop.c daemon/core/workers.c daemon/queue/identity.c daemon/obs/log.c \
+              $(wildcard daemon/redis/*.c daemon/handler/*.c)),$(DAEMON_OBJ))
 Q          := $(if $(V),,@)
 
-.PHONY: all help demo check lint format bench install uninstall clean tests bench-build
+.PHONY: sim all help demo check lint format bench man install uninstall clean tests bench-build \
+        torture torture-tools
 all: $(BUILD)/stintd $(BUILD)/stintctl $(BUILD)/libstint.so $(BUILD)/libstint.a
 
 help:
 	@echo 'make            stintd, stintctl, libstint.so and libstint.a in build/'
 	@echo 'make demo       see it work: installs what it needs, runs jobs with a private Redis'
 	@echo 'make check      all tests, also under sanitizers (installs what it needs)'
+	@echo 'make torture    jobs and faults until it breaks;  ARGS="--seed N --jobs N --faults N"'
 	@echo 'make lint       format, layers, clang-tidy;   make format: lay the code out'
 	@echo 'make bench      the benchmarks, as ratios;    ARGS="--only drain" for some'
+	@echo 'make man        the manual pages (needs scdoc)'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local;   make uninstall takes it away again'
 	@echo 'make clean      remove build/'
 	@echo 'make SAN=address,undefined | SAN=thread       a sanitizer build in build/san-...'
@@ -70,11 +83,12 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# The Lua scripts become C string literals, one array per file.
-$(BUILD)/gen/scripts.inc: $(SCRIPTS)
+# The Lua scripts become C string literals, one array per file, each behind common.lua.
+$(BUILD)/gen/scripts.inc: $(SCRIPT_DIR)/common.lua $(SCRIPTS)
 	@mkdir -p $(@D)
-	$(Q)for f in $^; do echo "static const char script_$$(basename $$f .lua)[] ="; \
-	  sed 's/\\/\\\\/g; s/"/\\"/g; s/^/\t"/; s/$$/\\n"/' $$f; echo "	;"; \
+	$(Q)for f in $(SCRIPTS); do \
+	  echo "static const char script_$$(basename $$f .lua)[] ="; \
+	  cat $< $$f | sed 's/\\/\\\\/g; s/"/\\"/g; s/^/\t"/; s/$$/\\n"/'; echo "	;"; \
 	  done > $@.tmp && mv $@.tmp $@
 $(call obj,lib/wire/scripts.c): $(BUILD)/gen/scripts.inc
 
@@ -87,12 +101,37 @@ demo:
 
 # ---- tests ----
 
-tests: all $(UNIT)
+tests: all $(UNIT) torture-tools
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(DAEMON_OBJ) $(CLIENT_OBJ) $(WIRE_OBJ) \
                   $(BUILD)/libstint.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -ljansson -lcmocka
 .SECONDARY: $(patsubst tests/unit/%.c,$(BUILD)/obj/tests/unit/%.o,$(wildcard tests/unit/*.c))
+
+torture:
+	@packaging/install-deps.sh check
+	@$(MAKE) -s --no-print-directory all torture-tools
+	@STINT_BUILD='$(BUILD)' /usr/bin/python3 -B tests/torture/torture.py $(ARGS)
+
+# What the jobs run, and the daemons with a deliberate fault that must be found out: they
+# differ in their scripts.
+MUTANTS := $(patsubst %,$(BUILD)/torture/%/stintd,fence renewal)
+torture-tools: $(BUILD)/torture/work $(MUTANTS)
+$(BUILD)/torture/work: tests/torture/work.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -O2 $(WARN) -D_GNU_SOURCE $(CFLAGS) -static -o $@ $<
+$(MUTANTS): $(BUILD)/torture/%/stintd: $(BUILD)/stintd tests/torture/mutants.py
+	$(Q)/usr/bin/python3 -B tests/torture/mutants.py write $* $(@D)/scripts
+	$(Q)$(MAKE) --no-print-directory BUILD=$(@D) SCRIPT_DIR=$(@D)/scripts \
+	  $(@D)/obj/lib/wire/scripts.o
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(call obj,daemon/main.c) $(DAEMON_OBJ) \
+	  $(filter-out %/wire/scripts.o,$(WIRE_OBJ)) $(@D)/obj/lib/wire/scripts.o \
+	  $(BUILD)/libstint.a $(DAEMON_LIBS)
+
+sim: $(BUILD)/tests/sim
+$(BUILD)/tests/sim: $(SIM_OBJ) $(SIM_DAEMON) $(WIRE_OBJ) $(BUILD)/libstint.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -llua5.1
 
 check:
 	@packaging/install-deps.sh check
@@ -115,9 +154,17 @@ bench:
 	@STINT_BUILD=build/bench /usr/bin/python3 tests/bench/run.py $(ARGS)
 
 bench-build: all $(BENCH)
-$(BUILD)/bench-tools/%: tests/bench/%.c tests/bench/bench.h
+$(BUILD)/bench-tools/%: tests/bench/%.c tests/bench/bench.h $(BUILD)/libstint.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -pthread -lhiredis
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libstint.a -pthread -lhiredis
+
+# ---- manual pages ----
+
+man: $(MAN)
+vpath %.scd lib/man packaging/man
+$(BUILD)/man/%: %.scd Makefile
+	@mkdir -p $(@D)
+	$(Q)sed 's|@VERSION@|$(VERSION)|' $< | $(SCDOC) > $@.$$$$ && mv $@.$$$$ $@
 
 # ---- installing ----
 
@@ -139,12 +186,16 @@ install: all
 	install -m 644 config/stint.yaml $(DEST)/share/stint/stint.yaml
 	[ -e $(DESTDIR)/etc/stint/stint.yaml ] || \
 	  install -m 640 config/stint.yaml $(DESTDIR)/etc/stint/stint.yaml
+	@if command -v $(SCDOC) >/dev/null; then $(MAKE) --no-print-directory man && \
+	  packaging/install-man.sh $(DEST)/share/man $(MAN); \
+	  else echo '$(SCDOC) is not here: the manual pages are left out'; fi
 
 # The configuration in /etc/stint stays: it is the operator's.
 uninstall:
 	rm -f $(DEST)/sbin/stintd $(DEST)/bin/stintctl $(DEST)/lib/libstint.so.$(ABI) \
 	  $(DEST)/lib/libstint.so $(DEST)/lib/libstint.a $(DEST)/lib/pkgconfig/stint.pc
 	rm -rf $(DEST)/include/stint $(DEST)/share/stint
+	rm -f $(addprefix $(DEST)/share/man/man?/,$(notdir $(MAN)) stint_*.3)
 
 clean:
 	rm -rf build

@@ -1,8 +1,13 @@
 /*
  * daemon_priv.h - the daemon's own state, for the files that share it
  *
- * daemon.c makes the parts and wires them, links.c has the two connections, reload.c the
- * configuration. Thread: the loop's, all of it.
+ *	daemon.c  one run: names, signals, stopping
+ *	parts.c   makes all parts, frees them in reverse
+ *	wires.c   who tells whom
+ *	links.c   the three connections
+ *	reload.c  the configuration
+ *
+ * Thread: the loop's, all of it.
  */
 #ifndef DAEMON_DAEMON_PRIV_H
 #define DAEMON_DAEMON_PRIV_H
@@ -13,44 +18,72 @@
 #include "daemon/core/commit.h"
 #include "daemon/core/dispatch.h"
 #include "daemon/core/drain.h"
+#include "daemon/core/flight.h"
+#include "daemon/core/intake.h"
 #include "daemon/core/loop.h"
 #include "daemon/core/workers.h"
 #include "daemon/daemon.h"
+#include "daemon/queue/admit.h"
+#include "daemon/queue/claim.h"
+#include "daemon/queue/control.h"
+#include "daemon/queue/delayed.h"
 #include "daemon/queue/fetch.h"
+#include "daemon/queue/identity.h"
+#include "daemon/queue/lease.h"
 #include "daemon/redis/conn.h"
+#include "daemon/redis/script.h"
 
 enum { DAEMON_NAME_BYTES = 96 };
 
-/* The two connections differ in what they tell of their ups and downs. */
+/* The connections differ in what they are for, and whom their ups and downs concern. */
+enum link_role { LINK_READER, LINK_WRITER, LINK_CONTROL, LINK_COUNT };
+
 struct link {
 	struct daemon *daemon;
 	struct redis_conn *conn;
 	bool is_up;
 };
 
+/* Each part that asks to be woken has a timer of its own. */
+enum daemon_wake {
+	WAKE_FETCH,
+	WAKE_COMMIT,
+	WAKE_ADMIT,
+	WAKE_DELAYED,
+	WAKE_LEASE,
+	WAKE_CLAIM,
+	WAKE_CONTROL,
+	WAKE_COUNT
+};
+
 struct daemon {
 	const struct daemon_opts *opts;
 	struct config *config;
-	char name[DAEMON_NAME_BYTES]; /* host-pid: in results */
-	char consumer[DAEMON_NAME_BYTES +
-		      24]; /* the same and a random part: one run of it */
+	char name[DAEMON_NAME_BYTES];  /* host-pid: in results */
+	char consumer[IDENTITY_BYTES]; /* one run of it */
 
 	struct loop loop;
 	struct queue_list queues;
-	struct link reader;
-	struct link writer;
+	struct link links[LINK_COUNT];
+	struct redis_scripts scripts;
 	struct fetch *fetch;
+	struct claim *claim;
+	struct admit *admit;
+	struct delayed *delayed;
+	struct control *control;
+	struct lease *lease;
 	struct commit *commit;
 	struct workers *workers;
+	struct flight *flight;
 	struct dispatch *dispatch;
+	struct intake *intake;
 	struct drain drain;
 
 	int zygote_pidfd;
 	struct loop_watch zygote_watch;
 	struct loop_timer start_timer;
-	struct loop_timer fetch_timer;
-	struct loop_timer commit_timer;
 	struct loop_timer status_timer;
+	struct loop_timer wakes[WAKE_COUNT];
 
 	bool has_groups; /* the reader has asked for them: jobs can come */
 	bool is_ready;
@@ -67,19 +100,46 @@ struct daemon {
 /* Something has changed: everyone starts what may start now. Idempotent. */
 void daemon_poke(struct daemon *d);
 
+/* Is it known what was cancelled and paused before? */
+bool daemon_has_read_control(struct daemon *d);
+
 /* Tell the service manager, in one of notify.h's words, with the counts of the moment. */
 void daemon_set_status(struct daemon *d, void (*tell)(const char *status));
 
+/* All is stored, or given up: leave the loop. */
+void daemon_drained(struct daemon *d, bool all_stored);
+
+/* ---- parts.c ---- */
+
+/* Make every part, then connect. The loop, the names and the configuration are there.
+ * Return: 0; -errno and @err, then daemon_close() frees what was made. */
+int daemon_open(struct daemon *d, struct stint_err *err);
+void daemon_close(struct daemon *d);
+
+/* ---- wires.c: the parts' tables of whom they tell; their arg is the daemon ---- */
+
+extern const struct fetch_ops daemon_fetch_ops;
+extern const struct claim_ops daemon_claim_ops;
+extern const struct admit_ops daemon_admit_ops;
+extern const struct delayed_ops daemon_delayed_ops;
+extern const struct control_ops daemon_control_ops;
+extern const struct lease_ops daemon_lease_ops;
+extern const struct commit_ops daemon_commit_ops;
+extern const struct drain_ops daemon_drain_ops;
+
+/* @arg: the daemon. */
+void daemon_on_change(void *arg);
+
 /* ---- links.c ---- */
 
-/* Tells that Redis is back, once both connections are up and it has taken a write. */
+/* Tells that Redis is back, once all connections are up and it has taken a write. */
 void daemon_note_back(struct daemon *d);
 
-/* @role goes into the client's name. 0 or -errno. */
-int daemon_link_open(struct daemon *d, struct link *link, const char *role);
+/* 0 or -errno. */
+int daemon_link_open(struct daemon *d, enum link_role role);
 
-/* @arg: the daemon. End the read that blocks, in a way that loses no entry. */
-void daemon_unblock(void *arg);
+/* End the read that blocks, if one does, in a way that loses no entry. */
+void daemon_unblock(struct daemon *d);
 
 /* The largest payload that any handler takes; longer strings need not be kept. */
 size_t daemon_string_limit(const struct config *config);

@@ -1,5 +1,9 @@
 /*
- * links.c - the daemon's two connections: they come and go, and a blocked read is ended
+ * links.c - the daemon's connections: they come and go, and a blocked read is ended
+ *
+ *	reader   XREADGROUP, which blocks
+ *	writer   all that changes something
+ *	control  XREAD of the control streams, which blocks
  */
 #include "daemon/daemon_priv.h"
 
@@ -18,7 +22,11 @@ enum {
 void
 daemon_note_back(struct daemon *d)
 {
-	if (!d->redis_fault[0] || !d->reader.is_up || !d->writer.is_up || !d->has_groups)
+	bool all_up = d->has_groups;
+
+	for (enum link_role role = 0; role < LINK_COUNT; role++)
+		all_up = all_up && d->links[role].is_up;
+	if (!d->redis_fault[0] || !all_up)
 		return;
 	log_info("redis is back");
 	d->redis_fault[0] = '\0';
@@ -50,10 +58,21 @@ on_link_up(void *arg)
 	struct daemon *d = link->daemon;
 
 	link->is_up = true;
-	if (link == &d->reader)
+	switch ((enum link_role)(link - d->links)) {
+	case LINK_READER:
 		fetch_on_up(d->fetch);
-	else
+		break;
+	case LINK_WRITER:
 		commit_on_up(d->commit);
+		lease_on_up(d->lease);
+		admit_on_up(d->admit);
+		delayed_on_up(d->delayed);
+		claim_on_up(d->claim);
+		break;
+	default:
+		control_on_up(d->control);
+		break;
+	}
 	daemon_note_back(d);
 	daemon_poke(d);
 }
@@ -68,11 +87,19 @@ on_link_down(void *arg, const struct stint_err *why, int64_t retry_ms)
 	link->is_up = false;
 	tell_down(d, why);
 	d->has_groups = false; /* asked for again before all is said to be well */
-	if (link == &d->reader)
+	switch ((enum link_role)(link - d->links)) {
+	case LINK_READER:
 		fetch_on_down(d->fetch);
-	else
+		break;
+	case LINK_WRITER:
 		commit_on_down(d->commit);
-	if (d->reader.is_up)
+		lease_on_down(d->lease);
+		claim_on_down(d->claim);
+		break;
+	default: /* control finds out by its read */
+		break;
+	}
+	if (d->links[LINK_READER].is_up)
 		fetch_on_up(d->fetch);
 	daemon_poke(d);
 }
@@ -93,15 +120,15 @@ on_unblocked(void *arg, int status, const struct redis_reply *replies, size_t co
 
 /* CLIENT UNBLOCK and not a closed connection: that could lose entries. */
 void
-daemon_unblock(void *arg)
+daemon_unblock(struct daemon *d)
 {
-	struct daemon *d = arg;
-	const int64_t id = redis_conn_client_id(d->reader.conn);
+	struct redis_conn *writer = d->links[LINK_WRITER].conn;
+	const int64_t id = redis_conn_client_id(d->links[LINK_READER].conn);
 	struct redis_batch b;
 
-	if (!fetch_is_blocked(d->fetch) || id == 0 || !redis_conn_is_up(d->writer.conn))
+	if (!fetch_is_blocked(d->fetch) || id == 0 || !redis_conn_is_up(writer))
 		return;
-	redis_batch_begin(d->writer.conn, &b);
+	redis_batch_begin(writer, &b);
 	redis_cmd(&b, 3);
 	redis_str(&b, "CLIENT");
 	redis_str(&b, "UNBLOCK");
@@ -121,20 +148,21 @@ daemon_string_limit(const struct config *config)
 }
 
 int
-daemon_link_open(struct daemon *d, struct link *link, const char *role)
+daemon_link_open(struct daemon *d, enum link_role role)
 {
+	static const char *const names[LINK_COUNT] = {"reader", "writer", "control"};
+	struct link *link = &d->links[role];
 	char name[DAEMON_NAME_BYTES + 16];
-	uint64_t seed = (uint64_t)stint_now_us() ^ (uintptr_t)link;
 	const struct redis_conn_opts opts = {.base = d->loop.base,
 		.url = &d->config->redis,
 		.name = name,
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
 		.string_limit_bytes = daemon_string_limit(d->config),
-		.seed = seed,
+		.seed = (uint64_t)stint_now_us() ^ (uintptr_t)link,
 		.ops = &link_ops,
 		.arg = link};
 
-	snprintf(name, sizeof name, "stint:%s:%s", d->name, role);
+	snprintf(name, sizeof name, "stint:%s:%s", d->name, names[role]);
 	link->daemon = d;
 	return redis_conn_new(&opts, &link->conn);
 }

@@ -44,8 +44,12 @@ daemon_apply_queues(struct daemon *d)
 			return -ENOMEM;
 	}
 	/* all or none: the old queues need their old weights */
+	if (control_set_queues(d->control, queues, c->queue_count) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < c->queue_count; i++)
 		queues[i]->weight = c->queues[i].weight;
+	delayed_set_queues(d->delayed, queues, c->queue_count);
+	claim_set_queues(d->claim, queues, c->queue_count);
 	fetch_set_queues(d->fetch, queues, c->queue_count, c->is_weighted);
 	return 0;
 }
@@ -72,6 +76,7 @@ apply(struct daemon *d, struct config *config)
 		log_warn("these keys take effect only after a restart",
 			F_STR("keys", buf_cstr(&names)));
 	/* what needs a restart stays as it is, in the new snapshot, too */
+	config->lease_ms = d->config->lease_ms;
 	config->prefix = d->config->prefix;
 	d->config->prefix = prefix;
 	const struct redis_url url = config->redis;
@@ -80,8 +85,10 @@ apply(struct daemon *d, struct config *config)
 	config_unref(d->config);
 	d->config = config;
 	log_setup(config->log_level, config->log_format);
-	dispatch_set_config(d->dispatch, config);
-	redis_conn_set_string_limit(d->reader.conn, daemon_string_limit(config));
+	intake_set_config(d->intake, config);
+	for (enum link_role role = 0; role < LINK_COUNT; role++)
+		redis_conn_set_string_limit(
+			d->links[role].conn, daemon_string_limit(config));
 	if (daemon_apply_queues(d) < 0)
 		log_error("no memory for the queues, reading the old ones");
 	if (workers_resize(d->workers, (size_t)config->concurrency, &err) < 0)

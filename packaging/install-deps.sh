@@ -7,8 +7,10 @@ set -eu
 build='gcc libc6-dev make libevent-dev libhiredis-dev libyaml-dev libjansson-dev uthash-dev'
 # a Debian with Valkey in place of Redis brings its own server and tools
 run='redis-server redis-tools'
-check="$build $run libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-redis procps"
-lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev lua5.1 python3 shellcheck"
+check="$build $run libcmocka-dev liblua5.1-0-dev python3 python3-pytest python3-pytest-xdist python3-redis procps"
+# the manual is rendered, read with man, and its examples are built as users would
+check="$check scdoc mandoc man-db pkg-config"
+lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis"
 
 wanted=

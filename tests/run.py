@@ -15,12 +15,15 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = str(os.cpu_count() or 1)
 # One unit test program may take this long, also under a sanitizer on a busy machine.
 UNIT_TIMEOUT_S = 300
+# Of each family of the simulation, of which there are seven: 100,000 and 2,000.
+SCHEDULES, SCHEDULES_ASAN = 14300, 290
 
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
@@ -28,7 +31,8 @@ SAN_ENV = {
     "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1",
 }
 # The programs in which threads meet: what TSan is for.
-THREADED = r"ctx|chan|select|wg|pool|conc|clock|log|exec|keeper|zygote|resolve"
+THREADED = (r"ctx|chan|select|wg|pool|conc|clock|log|exec|keeper|zygote|resolve"
+            r"|after|deadlock|group|leak|once|pipeline|results|run|task")
 
 
 class Count:
@@ -36,8 +40,8 @@ class Count:
     failed = 0
 
 
-def build(san):
-    command = ["make", "-s", "-j", JOBS, "tests"]
+def build(san, target="tests"):
+    command = ["make", "-s", "-j", JOBS, target]
     if san:
         command.append("SAN=" + san)
     if subprocess.run(command, cwd=ROOT).returncode != 0:
@@ -59,12 +63,15 @@ def unit(san, only=""):
 
 def unit_program(program):
     try:
-        done = subprocess.run([program], cwd=ROOT, env={**os.environ, **SAN_ENV},
+        done = subprocess.run([program], cwd=ROOT,
+                              env={**os.environ, **SAN_ENV, "STINT_DEBUG": "leaks"},
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=UNIT_TIMEOUT_S)
         output, code = done.stdout.decode(errors="replace"), done.returncode
     except subprocess.TimeoutExpired as hung:
         output, code = (hung.output or b"").decode(errors="replace"), "timeout"
+    if code == 0 and re.search(r"^leak: ", output, re.M):
+        code = "leaks"
     passed = len(re.findall(r"^\[       OK \]", output, re.M))
     failed = len(re.findall(r"^\[  FAILED  \] \S+$", output, re.M))
     # cmocka names each failed test twice; a crash or a sanitizer's report names none
@@ -79,14 +86,14 @@ def unit_program(program):
         print(f"{program.name}: {passed} passed")
 
 
-def integration(san, only=""):
+def integration(san, only="", tests="tests/integration"):
     folder = build(san)
     if not folder:
         return
     report = folder / "pytest.xml"
     report.unlink(missing_ok=True)
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", JOBS,
-               f"--junitxml={report}", "tests/integration"]
+               f"--junitxml={report}", tests]
     if only:
         command += ["-k", only]
     env = {**os.environ, **SAN_ENV, "STINT_BUILD": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
@@ -103,13 +110,40 @@ def integration(san, only=""):
             Count.failed += 1
 
 
+def simulation(san, count):
+    """Each family of schedules is one test, and so is each scenario of known faults."""
+    folder = build(san, "sim")
+    if not folder:
+        return
+    command = [folder / "tests/sim"]
+    families = subprocess.run([*command, "--list"], stdout=subprocess.PIPE, check=True)
+
+    def run(family):
+        return subprocess.run([*command, "--family", family, "--count", str(count)], cwd=ROOT,
+                              env={**os.environ, **SAN_ENV}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=UNIT_TIMEOUT_S)
+
+    with ThreadPoolExecutor(int(JOBS)) as pool:
+        for done in pool.map(run, families.stdout.decode().split()):
+            output = done.stdout.decode(errors="replace")
+            failed = len(re.findall(r": FAILED$", output, re.M))
+            Count.passed += len(re.findall(r": ok", output))
+            Count.failed += max(1, failed) if done.returncode != 0 else 0
+            print(output, end="")
+
+
 STAGES = {
     "unit": lambda a: unit(""),
     "integration": lambda a: integration("", a.k),
+    "man": lambda a: integration("", a.k, "tests/man"),
+    "sim": lambda a: simulation("", SCHEDULES),
     "unit-asan": lambda a: unit("address,undefined"),
     "integration-asan": lambda a: integration("address,undefined", a.k),
+    "man-asan": lambda a: integration("address,undefined", a.k or "prints", "tests/man"),
+    "sim-asan": lambda a: simulation("address,undefined", SCHEDULES_ASAN),
     "unit-tsan": lambda a: unit("thread", THREADED),
     "integration-tsan": lambda a: integration("thread", a.k or "main_job or shutdown"),
+    "man-tsan": lambda a: integration("thread", a.k or "prints", "tests/man"),
 }
 
 

@@ -28,6 +28,10 @@ struct handler_conf {
 	int64_t kill_grace_ms;
 	int64_t output_limit_bytes;
 	int64_t payload_limit_bytes;
+	int retries;     /* of a failed attempt, when the job does not say */
+	int max_retries; /* that a job may ask for */
+	int64_t backoff_ms;
+	int64_t backoff_max_ms;
 	int64_t result_ttl_ms;
 	enum result_store store;
 	UT_hash_handle hh; /* by name */
@@ -53,6 +57,10 @@ struct config {
 	enum result_store default_store; /* results.store, likewise */
 	int64_t default_payload_limit_bytes; /* defaults.payload_limit, likewise */
 	int64_t unknown_handler_ms;          /* 0: reject at once */
+	int64_t lease_ms;
+	int max_deliveries; /* of a job whose daemons die, before it is given up */
+	int dead_max_count; /* letters kept in each queue's dead stream */
+	int64_t dead_max_bytes;
 	int64_t shutdown_timeout_ms;
 	int64_t start_timeout_ms;
 	enum log_level log_level;

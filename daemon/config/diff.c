@@ -2,7 +2,8 @@
  * diff.c - what a reload would have to change but cannot
  *
  * Where Redis is and what the keys are called is built into every connection and
- * every name that the daemon holds; the table marks these keys.
+ * every name that the daemon holds, and promises were made by the lease; the table
+ * marks these keys.
  */
 #include <string.h>
 #include "daemon/config/config.h"
@@ -14,6 +15,12 @@ has_new_password(const struct config *a, const struct config *b)
 	const char *x = a->redis.password, *y = b->redis.password;
 
 	return x && y ? strcmp(x, y) != 0 : x != y;
+}
+
+static const void *
+field_of(const struct schema_key *row, const struct config *c)
+{
+	return (const char *)c + row->offset;
 }
 
 /* A new password is the file's fault where there is one, else the URL's. Types that
@@ -30,8 +37,11 @@ differs(const struct schema_key *row, const struct config *a, const struct confi
 	case KEY_PASSWORD_FILE:
 		return has_file && has_new_password(a, b);
 	case KEY_NAME:
-		return strcmp(*(char *const *)((const char *)a + row->offset),
-			       *(char *const *)((const char *)b + row->offset)) != 0;
+		return strcmp(*(char *const *)field_of(row, a),
+			       *(char *const *)field_of(row, b)) != 0;
+	case KEY_SPAN:
+		return *(const int64_t *)field_of(row, a) !=
+		       *(const int64_t *)field_of(row, b);
 	default:
 		return false;
 	}

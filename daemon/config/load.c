@@ -82,6 +82,24 @@ load_section(struct loader *l, const char *section, const struct yaml_tree *node
 	}
 }
 
+/* Told where the file says the one or the other; where it says neither, it is so by
+ * `defaults`, and was told there. */
+static void
+check_retries(struct loader *l, const struct yaml_tree *section)
+{
+	const struct handler_conf *h = l->handler;
+	const struct yaml_tree *node = yaml_tree_find(section, "retries");
+
+	if (h->retries <= h->max_retries)
+		return;
+	if (node)
+		faults_at(&l->faults, node, "expected at most max_retries (%d), got %d",
+			h->max_retries, h->retries);
+	else if ((node = yaml_tree_find(section, "max_retries")))
+		faults_at(&l->faults, node, "expected at least retries (%d), got %d",
+			h->retries, h->max_retries);
+}
+
 static struct handler_conf *
 new_handler(const struct handler_conf *preset, const char *name)
 {
@@ -115,6 +133,7 @@ load_handler(struct loader *l, const struct yaml_tree *node)
 	}
 	l->handler = h;
 	load_section(l, "handlers.*", node);
+	check_retries(l, node);
 	l->handler = &l->preset;
 	HASH_ADD_KEYPTR(hh, l->config->handlers, h->name, strlen(h->name), h);
 	if (!h->hh.tbl) {
@@ -157,6 +176,8 @@ load_tree(struct loader *l, const struct yaml_tree *root)
 	struct config *c = l->config;
 
 	load_section(l, "", root);
+	if (yaml_tree_find(root, "defaults"))
+		check_retries(l, yaml_tree_find(root, "defaults"));
 	if (l->handlers && is_section(l, l->handlers))
 		for (const struct yaml_tree *n = l->handlers->first; n; n = n->next)
 			load_handler(l, n);

@@ -21,6 +21,10 @@
 	KEY_SIZE, IN_HANDLER(output_limit_bytes), .min = "1KiB", .max = "64MiB"
 #define PAYLOAD_LIMIT                                                                    \
 	KEY_SIZE, IN_HANDLER(payload_limit_bytes), .min = "1B", .max = "512MiB"
+#define RETRIES      KEY_COUNT, IN_HANDLER(retries), .min = "0", .max = "1000"
+#define MAX_RETRIES  KEY_COUNT, IN_HANDLER(max_retries), .min = "0", .max = "1000"
+#define BACKOFF      KEY_SPAN, IN_HANDLER(backoff_ms), .min = "1ms", .max = "1d"
+#define BACKOFF_MAX  KEY_SPAN, IN_HANDLER(backoff_max_ms), .min = "1ms", .max = "30d"
 #define RESULT_TTL   KEY_SPAN, IN_HANDLER(result_ttl_ms), .min = "1s", .max = "365d"
 #define RESULT_STORE KEY_CHOICE, IN_HANDLER(store), .words = "all|failures|none"
 
@@ -55,6 +59,14 @@ const struct schema_key schema_keys[] = {
 	{"defaults.payload_limit", PAYLOAD_LIMIT, .preset = "16MiB",
 		.flags = KEY_OF_HANDLER,
 		.help = "a job that brings more is rejected"},
+	{"defaults.retries", RETRIES, .preset = "0", .flags = KEY_OF_HANDLER,
+		.help = "how often a failed attempt is tried again"},
+	{"defaults.max_retries", MAX_RETRIES, .preset = "25", .flags = KEY_OF_HANDLER,
+		.help = "how many retries a job may ask for"},
+	{"defaults.backoff", BACKOFF, .preset = "1s", .flags = KEY_OF_HANDLER,
+		.help = "wait before the first retry; doubled before each further one"},
+	{"defaults.backoff_max", BACKOFF_MAX, .preset = "10min", .flags = KEY_OF_HANDLER,
+		.help = "the longest wait before a retry"},
 
 	{"handlers", KEY_HANDLERS,
 		.help = "what a job can name as its handler"},
@@ -69,6 +81,14 @@ const struct schema_key schema_keys[] = {
 		.help = "in place of defaults.output_limit"},
 	{"handlers.*.payload_limit", PAYLOAD_LIMIT, .flags = KEY_OF_HANDLER,
 		.help = "in place of defaults.payload_limit"},
+	{"handlers.*.retries", RETRIES, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.retries"},
+	{"handlers.*.max_retries", MAX_RETRIES, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.max_retries"},
+	{"handlers.*.backoff", BACKOFF, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.backoff"},
+	{"handlers.*.backoff_max", BACKOFF_MAX, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.backoff_max"},
 	{"handlers.*.environment", KEY_ENVIRONMENT, IN_HANDLER(environment),
 		.flags = KEY_OF_HANDLER,
 		.help = "variables for the command"},
@@ -88,6 +108,22 @@ const struct schema_key schema_keys[] = {
 		.help = "how long Redis keeps a result"},
 	{"results.store", RESULT_STORE, .preset = "all", .flags = KEY_OF_HANDLER,
 		.help = "which results are stored"},
+
+	{"dead_letters", KEY_SECTION,
+		.help = "how many jobs that failed for good are kept"},
+	{"dead_letters.max_count", KEY_COUNT, IN_CONFIG(dead_max_count),
+		.preset = "10000", .min = "0", .max = "10000000",
+		.help = "in each queue; the oldest go first"},
+	{"dead_letters.max_size", KEY_SIZE, IN_CONFIG(dead_max_bytes),
+		.preset = "64MiB", .min = "1KiB", .max = "64GiB",
+		.help = "likewise, all their fields together"},
+
+	{"lease", KEY_SPAN, IN_CONFIG(lease_ms), .preset = "30s",
+		.min = "1s", .max = "1h", .flags = KEY_NEEDS_RESTART,
+		.help = "a daemon's jobs are taken over when it was silent for so long"},
+	{"max_deliveries", KEY_COUNT, IN_CONFIG(max_deliveries), .preset = "5",
+		.min = "1", .max = "1000",
+		.help = "a job whose daemon died so often while it ran is given up"},
 
 	{"unknown_handler", KEY_SPAN, IN_CONFIG(unknown_handler_ms), .preset = "reject",
 		.min = "1ms", .max = "30d", .words = "reject",

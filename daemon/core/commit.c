@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "lib/base/backoff.h"
 
 enum {
 	IN_FLIGHT_MAX =
@@ -18,7 +19,8 @@ enum {
 	OUTBOX_MAX = 4096,
 	OUTBOX_MAX_BYTES = 64 << 20,
 
-	COMMIT_TIMEOUT_MS = 10000, /* a Redis that waits for its disk may be this slow */
+	/* A Redis that waits for its disk may be slow, but the lease does not wait. */
+	TIMEOUT_MAX_MS = 10000,
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 5000,
 	/* When a MULTI was refused for lack of memory, batches go through the script
@@ -43,11 +45,11 @@ struct commit {
 	const struct commit_ops *ops;
 	void *arg;
 
-	struct redis_scripts scripts;
-	bool has_scripts;
+	struct redis_scripts *scripts;
+	int64_t timeout_ms;
 	bool is_loading;
 	bool is_refused; /* Redis takes no writes now: told once */
-	int64_t backoff_ms;
+	struct backoff backoff;
 	int64_t not_before_ms;
 	int64_t script_only_until_ms;
 
@@ -133,10 +135,7 @@ static void load_scripts(struct commit *c);
 static void
 back_off(struct commit *c)
 {
-	c->backoff_ms = c->backoff_ms ? 2 * c->backoff_ms : BACKOFF_MIN_MS;
-	if (c->backoff_ms > BACKOFF_MAX_MS)
-		c->backoff_ms = BACKOFF_MAX_MS;
-	c->not_before_ms = stint_at_ms(c->backoff_ms);
+	c->not_before_ms = stint_at_ms(backoff_next(&c->backoff));
 	c->ops->wake_at(c->arg, c->not_before_ms);
 }
 
@@ -159,9 +158,9 @@ on_scripts(void *arg, int status, const struct redis_reply *replies, size_t coun
 	c->is_loading = false;
 	if (status < 0)
 		return;
-	if (redis_scripts_loaded(&c->scripts, replies, count, &err) < 0)
+	if (redis_scripts_loaded(c->scripts, replies, count, &err) < 0)
 		return refuse(c, err.msg);
-	c->has_scripts = true;
+	c->scripts->is_loaded = true;
 	commit_poke(c);
 	c->ops->on_settled(c->arg);
 }
@@ -174,7 +173,7 @@ load_scripts(struct commit *c)
 	c->is_loading = true;
 	redis_batch_begin(c->conn, &b);
 	redis_scripts_load(&b);
-	redis_batch_send(&b, COMMIT_TIMEOUT_MS, on_scripts, c);
+	redis_batch_send(&b, c->timeout_ms, on_scripts, c);
 }
 
 /* ---- batches ---- */
@@ -187,7 +186,7 @@ on_fault(struct commit *c, const struct batch *b, enum fault fault,
 
 	switch (fault) {
 	case FAULT_NOSCRIPT:
-		c->has_scripts = false;
+		c->scripts->is_loaded = false;
 		return;
 	case FAULT_WRONG_SERVER:
 		return redis_conn_reset(c->conn, text);
@@ -207,13 +206,14 @@ static void
 settle(struct commit *c, struct batch *b, enum finish_kind kind,
 	const struct redis_reply *replies, size_t count)
 {
+	const int64_t next_due_ms = finish_next_due_ms(kind, replies, count);
 	size_t i = 0, nth_set = 0;
 	struct attempt *a;
 
 	if (c->is_refused)
 		log_info("results can be stored again", F_INT("waiting", c->pending));
 	c->is_refused = false;
-	c->backoff_ms = 0;
+	backoff_reset(&c->backoff);
 	while ((a = TAILQ_FIRST(&b->list))) {
 		int flags;
 		const enum finish_answer answer =
@@ -224,6 +224,8 @@ settle(struct commit *c, struct batch *b, enum finish_kind kind,
 		c->pending_bytes -= a->result.len;
 		c->ops->on_done(c->arg, a, answer, flags);
 	}
+	if (next_due_ms >= 0)
+		c->ops->on_due(c->arg, b->queue, next_due_ms);
 }
 
 static void
@@ -252,7 +254,7 @@ on_batch(void *arg, int status, const struct redis_reply *replies, size_t count)
 static int
 send_batch(struct commit *c, struct queue *q, enum finish_kind kind)
 {
-	const struct finish_who who = {.scripts = &c->scripts, .consumer = c->consumer};
+	const struct finish_who who = {.scripts = c->scripts, .consumer = c->consumer};
 	struct batch *b = calloc(1, sizeof *b);
 	struct redis_batch out;
 
@@ -265,7 +267,7 @@ send_batch(struct commit *c, struct queue *q, enum finish_kind kind)
 	c->in_flight++;
 	redis_batch_begin(c->conn, &out);
 	finish_write(&out, b->is_script ? FINISH_SCRIPT : kind, &who, &b->list);
-	redis_batch_send(&out, COMMIT_TIMEOUT_MS, on_batch, b);
+	redis_batch_send(&out, c->timeout_ms, on_batch, b);
 	return 0;
 }
 
@@ -279,7 +281,7 @@ commit_poke(struct commit *c)
 		return;
 	if (stint_now_ms() < c->not_before_ms)
 		return c->ops->wake_at(c->arg, c->not_before_ms);
-	if (!c->has_scripts)
+	if (!c->scripts->is_loaded)
 		return load_scripts(c);
 	while (c->in_flight < IN_FLIGHT_MAX) {
 		q = next_waiting(c, c->in_flight == 0 ? 1 : SECOND_BATCH_MIN, &kind);
@@ -318,29 +320,32 @@ commit_leave(struct commit *c, void (*done)(void *arg), void *arg)
 	c->left_arg = arg;
 	redis_batch_begin(c->conn, &b);
 	LIST_FOREACH (q, c->queues, link) {
-		redis_script_call(&b, &c->scripts, SCRIPT_LEAVE, 1, 2);
+		redis_script_call(&b, c->scripts, SCRIPT_LEAVE, 1, 2);
 		redis_bulk(&b, q->jobs_key.data, q->jobs_key.len);
 		redis_str(&b, KEYS_GROUP);
 		redis_str(&b, c->consumer);
 	}
-	redis_batch_send(&b, COMMIT_TIMEOUT_MS, on_left, c);
+	redis_batch_send(&b, c->timeout_ms, on_left, c);
 }
 
 /* ---- from outside ---- */
 
 int
-commit_new(struct redis_conn *conn, const char *consumer, struct queue_list *queues,
-	const struct commit_ops *ops, void *arg, struct commit **ret)
+commit_new(const struct commit_opts *opts, struct commit **ret)
 {
 	struct commit *c = calloc(1, sizeof *c);
 
 	if (!c)
 		return -ENOMEM;
-	c->conn = conn;
-	c->consumer = consumer;
-	c->queues = queues;
-	c->ops = ops;
-	c->arg = arg;
+	c->conn = opts->conn;
+	c->scripts = opts->scripts;
+	c->consumer = opts->consumer;
+	c->queues = opts->queues;
+	c->timeout_ms =
+		opts->lease_ms / 3 < TIMEOUT_MAX_MS ? opts->lease_ms / 3 : TIMEOUT_MAX_MS;
+	c->backoff = (struct backoff){BACKOFF_MIN_MS, BACKOFF_MAX_MS, 0};
+	c->ops = opts->ops;
+	c->arg = opts->arg;
 	*ret = c;
 	return 0;
 }
@@ -354,7 +359,7 @@ commit_free(struct commit *c)
 void
 commit_on_up(struct commit *c)
 {
-	c->has_scripts = false;
+	c->scripts->is_loaded = false;
 	c->not_before_ms = 0;
 	commit_poke(c);
 }
@@ -362,13 +367,13 @@ commit_on_up(struct commit *c)
 void
 commit_on_down(struct commit *c)
 {
-	c->has_scripts = false;
+	c->scripts->is_loaded = false;
 }
 
 bool
 commit_is_ready(const struct commit *c)
 {
-	return redis_conn_is_up(c->conn) && c->has_scripts;
+	return redis_conn_is_up(c->conn) && c->scripts->is_loaded;
 }
 
 bool

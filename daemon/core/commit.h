@@ -23,6 +23,8 @@ struct commit_ops {
 	/* Redis has answered for this attempt; it is the callee's again. */
 	void (*on_done)(
 		void *arg, struct attempt *a, enum finish_answer answer, int flags);
+	/* A retry was stored: when the queue's next job is due, in ms from now. */
+	void (*on_due)(void *arg, struct queue *q, int64_t in_ms);
 	/* Something changed that others may have waited for: room in the outbox, storing
 	 * is possible again, all is stored. */
 	void (*on_settled)(void *arg);
@@ -32,9 +34,19 @@ struct commit_ops {
 
 struct commit;
 
-/* @consumer, @ops: the caller's, outlive it. 0 or -ENOMEM. */
-int commit_new(struct redis_conn *conn, const char *consumer, struct queue_list *queues,
-	const struct commit_ops *ops, void *arg, struct commit **ret);
+/* What it points to is the caller's and outlives it. The scripts are loaded here, for
+ * everybody who calls scripts on this connection. */
+struct commit_opts {
+	struct redis_conn *conn;
+	struct redis_scripts *scripts;
+	const char *consumer;
+	struct queue_list *queues;
+	int64_t lease_ms;
+	const struct commit_ops *ops;
+	void *arg;
+};
+
+int commit_new(const struct commit_opts *opts, struct commit **ret); /* 0 or -ENOMEM */
 /* What is still in the outbox remains the dispatcher's, which frees it. */
 void commit_free(struct commit *c);
 

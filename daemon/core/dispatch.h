@@ -1,67 +1,47 @@
 /*
- * dispatch.h - jobs in flight: from fetch to a worker, from the worker to commit
+ * dispatch.h - jobs to the workers and back
  *
- * Here it is decided how much is fetched (the credit), what is refused without being
- * run, and when a job that waits in vain goes back to its queue. Every job that
- * comes in leaves through commit, with one outcome. Thread: the loop's.
+ * Here it is decided how much is fetched (the credit), and when a job that waits in
+ * vain for a worker goes back to its queue. Thread: the loop's.
  */
 #ifndef CORE_DISPATCH_H
 #define CORE_DISPATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include "daemon/core/commit.h"
+#include "daemon/core/flight.h"
 #include "daemon/core/loop.h"
 #include "daemon/core/workers.h"
-#include "daemon/queue/attempt.h"
-
-struct dispatch_counts {
-	uint64_t done;   /* results recorded, of whatever status */
-	uint64_t failed; /* of these, not ok */
-	uint64_t handed_back;
-};
 
 struct dispatch_opts {
 	struct loop *loop;
 	struct workers *workers;
-	struct commit *commit;
-	const char *name;             /* this daemon's, for results */
-	void (*on_change)(void *arg); /* jobs came or went: credit, drain, status */
+	struct flight *flight;
+	void (*on_change)(void *arg); /* jobs came back: credit, drain, status */
 	void *arg;
 };
 
 struct dispatch;
 
-int dispatch_new(
-	const struct dispatch_opts *opts, struct config *config, struct dispatch **ret);
-/* Frees every attempt it still has; the workers must be gone. */
+int dispatch_new(const struct dispatch_opts *opts, struct dispatch **ret);
 void dispatch_free(struct dispatch *d);
 
-/* New jobs are run by this configuration; those on their way keep theirs. */
-void dispatch_set_config(struct dispatch *d, struct config *config);
-
-/* From fetch: one job, and the end of one read (then workers get them). */
-void dispatch_add(struct dispatch *d, struct queue *q, struct job *job);
+/* From intake: to be run. Workers get it with the next flush. */
+void dispatch_add(struct dispatch *d, struct attempt *a);
 void dispatch_flush(struct dispatch *d);
 
-/* How many jobs may be fetched now. */
+/* How many more jobs the workers will begin soon. */
 size_t dispatch_credit(const struct dispatch *d);
 
-bool dispatch_is_known(
-	const struct dispatch *d, const struct queue *q, const char *entry_id);
+/* Take back what no worker has begun, and hand it back to the queue. */
+void dispatch_take_back(struct dispatch *d);
 
-/* From commit. */
-void dispatch_done(
-	struct dispatch *d, struct attempt *a, enum finish_answer answer, int flags);
-
-/* From now on nothing new is started: what waits, and what still comes in, goes back. */
-void dispatch_drain(struct dispatch *d);
+/* End the contexts of all that run, with this cause (stint_ctx_cancel_cause()). */
+void dispatch_cancel_all(struct dispatch *d, int code, const char *why);
 
 size_t dispatch_running_count(const struct dispatch *d); /* with workers, begun or not */
-struct dispatch_counts dispatch_counts(const struct dispatch *d);
 
-/* One line for each job in flight, and one for all (SIGUSR1). */
-void dispatch_log_state(const struct dispatch *d);
+/* Moving average of how long a job runs, µs; 0: nothing has run yet. */
+int64_t dispatch_run_us(const struct dispatch *d);
 
 #endif

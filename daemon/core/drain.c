@@ -4,6 +4,7 @@
 #include "daemon/core/drain.h"
 
 #include <stint/clock.h>
+#include "daemon/handler/handler.h"
 #include "daemon/obs/log.h"
 #include "daemon/obs/notify.h"
 
@@ -23,7 +24,7 @@ enum {
 static bool
 has_run_out(const struct drain *d)
 {
-	return dispatch_running_count(d->dispatch) == 0 && !fetch_is_reading(d->fetch);
+	return dispatch_running_count(d->dispatch) == 0 && !d->ops->is_taking(d->arg);
 }
 
 static void
@@ -33,7 +34,8 @@ cancel(struct drain *d)
 		F_INT("jobs", dispatch_running_count(d->dispatch)));
 	d->state = DRAIN_CANCELLED;
 	d->until_ms = STINT_NEVER; /* kill_grace ends every handler */
-	workers_cancel(d->workers);
+	dispatch_cancel_all(
+		d->dispatch, HANDLER_CAUSE_SHUTDOWN, "the daemon is shutting down");
 }
 
 static void
@@ -47,7 +49,7 @@ done(struct drain *d)
 		log_error("gave up waiting for redis: results lost, their jobs stay "
 			  "pending",
 			F_INT("jobs", left));
-	d->on_done(d->arg, left == 0);
+	d->ops->on_done(d->arg, left == 0);
 }
 
 static void
@@ -78,7 +80,7 @@ drain_poke(struct drain *d)
 		/* fall through */
 	case DRAIN_STORING:
 		/* comparing the pending list may still bring jobs to hand back */
-		if (commit_pending_count(d->commit) == 0 && !fetch_is_reading(d->fetch))
+		if (commit_pending_count(d->commit) == 0 && !d->ops->is_taking(d->arg))
 			leave(d);
 		return;
 	default:
@@ -100,8 +102,7 @@ on_tick(void *arg)
 {
 	struct drain *d = arg;
 
-	if (fetch_is_blocked(d->fetch))
-		d->unblock(d->arg);
+	d->ops->unblock(d->arg);
 	drain_poke(d);
 	bound_storing(d, d->timeout_ms);
 	if (d->state == DRAIN_WAITING && stint_now_ms() >= d->until_ms)
@@ -122,8 +123,7 @@ drain_begin(struct drain *d, int64_t timeout_ms)
 	d->state = DRAIN_WAITING;
 	d->timeout_ms = timeout_ms;
 	d->until_ms = stint_at_ms(timeout_ms);
-	fetch_pause(d->fetch, true);
-	dispatch_drain(d->dispatch);
+	d->ops->quiesce(d->arg);
 	on_tick(d);
 }
 

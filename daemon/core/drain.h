@@ -4,8 +4,9 @@
  *	RUNNING ──begin──▶ WAITING ──shutdown_timeout, hurry──▶ CANCELLED
  *	                      │ all have ended                     │ all have ended
  *	                      └───────────────▶ STORING ◀──────────┘
- *	                                           │ all stored       (or given up: exit
- *69) ▼ LEAVING ──▶ done
+ *	                                           │ all stored, or given up: exit 69
+ *	                                           ▼
+ *	                                        LEAVING ──▶ done
  *
  * Jobs that no worker has begun go back to their queue at the very beginning. Those
  * that are cut short go back, too. Thread: the loop's.
@@ -17,8 +18,6 @@
 #include "daemon/core/commit.h"
 #include "daemon/core/dispatch.h"
 #include "daemon/core/loop.h"
-#include "daemon/core/workers.h"
-#include "daemon/queue/fetch.h"
 
 enum drain_state {
 	DRAIN_RUNNING,
@@ -29,14 +28,20 @@ enum drain_state {
 	DRAIN_DONE,
 };
 
+struct drain_ops {
+	/* Take no more jobs, from anywhere, and hand back what no worker has begun. */
+	void (*quiesce)(void *arg);
+	/* Jobs may still come in, or are being looked at. */
+	bool (*is_taking)(void *arg);
+	void (*unblock)(void *arg); /* end the read that blocks, if one does */
+	void (*on_done)(void *arg, bool all_stored);
+};
+
 struct drain {
 	struct loop *loop;
-	struct fetch *fetch;
 	struct dispatch *dispatch;
-	struct workers *workers;
 	struct commit *commit;
-	void (*unblock)(void *arg); /* end the read that blocks */
-	void (*on_done)(void *arg, bool all_stored);
+	const struct drain_ops *ops;
 	void *arg;
 
 	enum drain_state state;

@@ -16,11 +16,14 @@
 /* More than is ever in flight, so that no one waits for room (dispatch.h). */
 enum { CHANNEL_CAPACITY = 16384 };
 
+/* Jobs are told that their lease runs out when a quarter of it is left (lease.h); what
+ * does not end by itself is killed after this part of it, so that there is time to go. */
+enum { LEASE_GRACE_PART = 8 };
+
 struct workers {
 	struct stint_pool *pool;
 	struct stint_chan *jobs;
 	struct stint_chan *outcomes;
-	struct stint_ctx *ctx; /* parent of every attempt's context */
 	struct zygote *zygote;
 	const char *name;
 };
@@ -90,7 +93,7 @@ is_bench(const struct attempt *a)
 }
 
 static void
-call_handler(struct workers *w, struct worker *me, struct attempt *a)
+call_handler(struct worker *me, struct attempt *a)
 {
 	struct outcome *out = &a->outcome;
 	const int64_t now_unix_ms = out->started_unix_ms;
@@ -100,7 +103,8 @@ call_handler(struct workers *w, struct worker *me, struct attempt *a)
 		.job = a->job,
 		.queue = a->queue->name,
 		.budget_ms = budget,
-		.deadline_unix_ms = now_unix_ms + budget};
+		.deadline_unix_ms = now_unix_ms + budget,
+		.lease_grace_ms = a->config->lease_ms / LEASE_GRACE_PART};
 	struct stint_ctx *ctx;
 
 	if (budget <= 0) {
@@ -108,7 +112,7 @@ call_handler(struct workers *w, struct worker *me, struct attempt *a)
 		return outcome_fail(
 			out, JOB_EXPIRED, "its deadline passed before it started");
 	}
-	if (stint_ctx_with_timeout(w->ctx, budget, &ctx) < 0)
+	if (stint_ctx_with_timeout(a->ctx, budget, &ctx) < 0)
 		return outcome_fail(out, JOB_ERROR, "no memory for a context");
 	if (!is_bench(a))
 		handler_run(ctx, me->handler_slot, &call, out);
@@ -131,7 +135,7 @@ worker_run(void *arg, void *state, void *item)
 	a->outcome.started_unix_ms = stint_unix_ms();
 	atomic_store_explicit(&a->started_at_ms, started_us / 1000, memory_order_relaxed);
 	atomic_store_explicit(&a->slot, me->number, memory_order_relaxed);
-	call_handler(w, me, a);
+	call_handler(me, a);
 	a->run_us = stint_now_us() - started_us;
 	a->outcome.finished_unix_ms = stint_unix_ms();
 	if (a->outcome.status != JOB_HANDED_BACK)
@@ -164,9 +168,7 @@ workers_new(size_t concurrency, struct zygote *zygote, const char *name,
 		return stint_err_set(err, -ENOMEM, "workers: no memory");
 	w->zygote = zygote;
 	w->name = name;
-	r = stint_ctx_with_cancel(stint_ctx_background(), &w->ctx);
-	if (r == 0)
-		r = stint_chan_new(sizeof(struct attempt *), CHANNEL_CAPACITY, &w->jobs);
+	r = stint_chan_new(sizeof(struct attempt *), CHANNEL_CAPACITY, &w->jobs);
 	if (r == 0)
 		r = stint_chan_new(
 			sizeof(struct attempt *), CHANNEL_CAPACITY, &w->outcomes);
@@ -189,7 +191,6 @@ workers_free(struct workers *w)
 	stint_pool_free(w->pool);
 	stint_chan_free(w->jobs);
 	stint_chan_free(w->outcomes);
-	stint_ctx_free(w->ctx);
 	free(w);
 }
 
@@ -239,11 +240,4 @@ int
 workers_fd(struct workers *w)
 {
 	return stint_chan_recv_fd(w->outcomes);
-}
-
-void
-workers_cancel(struct workers *w)
-{
-	stint_ctx_cancel_cause(
-		w->ctx, HANDLER_CAUSE_SHUTDOWN, "the daemon is shutting down");
 }

@@ -41,7 +41,4 @@ size_t workers_collect(struct workers *w, struct attempt **ret, size_t n);
 /* Readable while there is something to collect. */
 int workers_fd(struct workers *w);
 
-/* End the contexts of all running attempts with HANDLER_CAUSE_SHUTDOWN. */
-void workers_cancel(struct workers *w);
-
 #endif

@@ -31,7 +31,7 @@ static const char help[] =
 	"\n"
 	"Print the result of a job: its output as it is; of a failure also error and\n"
 	"standard error, on standard error, then exit 1. Exit 3 if there is no result:\n"
-	"the job is unknown, queued or running, or its result has expired.\n"
+	"the job is unknown, queued, delayed or running, or its result has expired.\n"
 	"With --json, print the result as it is stored.\n"
 	"\n"
 	"  -q, --queue QUEUE  where the job is; default if left out\n";

@@ -100,7 +100,10 @@ run(const struct ctl_opts *o, char **args, int count)
 	struct client_job job = {.queue = o->queue,
 		.handler = args[0],
 		.id = o->id,
+		.delay = o->delay,
+		.at = o->at,
 		.timeout = o->timeout,
+		.retries = o->retries,
 		.deadline = o->deadline,
 		.reply_to = o->reply_to,
 		.traceparent = o->traceparent,
@@ -127,10 +130,14 @@ static const char help[] =
 	"out, it is empty; - is standard input to its end, any bytes up to 512MiB.\n"
 	"\n"
 	"  -q, --queue QUEUE    where to; default if left out\n"
-	"  --id ID              the job's own id: as long as there is a result of this\n"
-	"                       id it stands, those of other jobs are dropped\n"
-	"  --timeout SPAN       how long an attempt may run (500ms, 30s, 1h 30min);\n"
-	"                       only ever lowers the handler's own\n"
+	"  --id ID              the job's own id: while a job of this id waits, runs or\n"
+	"                       has a result, another one is dropped\n"
+	"  --delay SPAN         do not start before this has passed (500ms, 1h 30min)\n"
+	"  --at UNIX_MS         do not start before this time\n"
+	"  --retries N          try again so often when it fails, at most as often as\n"
+	"                       the handler allows\n"
+	"  --timeout SPAN       how long an attempt may run; only ever lowers the\n"
+	"                       handler's own\n"
 	"  --deadline UNIX_MS   when the job must have ended\n"
 	"  --reply-to NAME      also add the result to this reply stream\n"
 	"  --traceparent T      W3C trace context\n"
@@ -141,7 +148,7 @@ static const char help[] =
 
 const struct ctl_command cmd_submit = {
 	.name = "submit",
-	.takes = "qitdrpxwW",
+	.takes = "qiDAtdnrpxwW",
 	.min_args = 1,
 	.max_args = 2,
 	.help = help,

@@ -15,7 +15,9 @@
 
 /* Beside these: EX_USAGE 64, EX_UNAVAILABLE 69 (Redis), EX_OSERR 71 (no memory),
  * EX_IOERR 74 (standard input or output), EX_TEMPFAIL 75 (time-out), EX_CONFIG 78. */
-enum { EXIT_OK = 0, EXIT_JOB_FAILED = 1, EXIT_NO_RESULT = 3 };
+enum { EXIT_OK = 0, EXIT_JOB_FAILED = 1, EXIT_NONE = 3 };
+
+enum { CTL_QUEUES_MAX = 64 };
 
 /* NULL: not given. Texts are arguments of the process. */
 struct ctl_opts {
@@ -23,10 +25,17 @@ struct ctl_opts {
 	const char *config;
 	const char *prefix;
 	bool is_json;
-	const char *queue; /* never NULL */
+	const char *queue;                  /* the last that was given, never NULL */
+	const char *queues[CTL_QUEUES_MAX]; /* all of them */
+	size_t queue_count;                 /* 0: none was given */
+	bool is_all;
+	const char *limit;
 	const char *id;
+	const char *delay;
+	const char *at;
 	const char *timeout;
 	const char *deadline;
+	const char *retries;
 	const char *reply_to;
 	const char *traceparent;
 	struct job_x_field x[JOB_X_FIELDS_MAX];
@@ -36,14 +45,16 @@ struct ctl_opts {
 };
 
 struct ctl_command {
-	const char *name;
+	const char *name;  /* one word, or two */
 	const char *takes; /* codes of the options it has beside the common ones */
 	int min_args, max_args;
 	const char *help;
 	int (*run)(const struct ctl_opts *o, char **args, int count);
 };
 
-extern const struct ctl_command cmd_submit, cmd_result, cmd_wait, cmd_queues;
+extern const struct ctl_command cmd_submit, cmd_result, cmd_wait, cmd_cancel, cmd_queues,
+	cmd_pause, cmd_resume, cmd_dead, cmd_dead_list, cmd_dead_show, cmd_dead_retry,
+	cmd_dead_drop;
 
 /* Print "stintctl: ..." as one line and return @code. */
 int ctl_say(int code, const char *fmt, ...) STINT_PRINTF(2, 3);

@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,8 +21,10 @@
 #include "lib/base/units.h"
 #include "lib/wire/keys.h"
 
-static const struct ctl_command *const commands[] = {
-	&cmd_submit, &cmd_result, &cmd_wait, &cmd_queues};
+/* "dead" alone comes after those that begin with it. */
+static const struct ctl_command *const commands[] = {&cmd_submit, &cmd_result, &cmd_wait,
+	&cmd_cancel, &cmd_queues, &cmd_pause, &cmd_resume, &cmd_dead_list, &cmd_dead_show,
+	&cmd_dead_retry, &cmd_dead_drop, &cmd_dead};
 
 /* The code of an option is also its short form where SHORT_OPTIONS has it. */
 #define SHORT_OPTIONS  ":q:x:hV"
@@ -36,8 +39,13 @@ static const struct option options[] = {
 	{"version", no_argument, NULL, 'V'},
 	{"queue", required_argument, NULL, 'q'},
 	{"id", required_argument, NULL, 'i'},
+	{"all", no_argument, NULL, 'a'},
+	{"limit", required_argument, NULL, 'l'},
+	{"delay", required_argument, NULL, 'D'},
+	{"at", required_argument, NULL, 'A'},
 	{"timeout", required_argument, NULL, 't'},
 	{"deadline", required_argument, NULL, 'd'},
+	{"retries", required_argument, NULL, 'n'},
 	{"reply-to", required_argument, NULL, 'r'},
 	{"traceparent", required_argument, NULL, 'p'},
 	{"x", required_argument, NULL, 'x'},
@@ -46,13 +54,39 @@ static const struct option options[] = {
 	{0},
 };
 
+/* Options whose text is only noted, and where. */
+static const struct {
+	int code;
+	size_t offset;
+} texts[] = {
+	{'R', offsetof(struct ctl_opts, redis)},
+	{'C', offsetof(struct ctl_opts, config)},
+	{'P', offsetof(struct ctl_opts, prefix)},
+	{'l', offsetof(struct ctl_opts, limit)},
+	{'i', offsetof(struct ctl_opts, id)},
+	{'D', offsetof(struct ctl_opts, delay)},
+	{'A', offsetof(struct ctl_opts, at)},
+	{'t', offsetof(struct ctl_opts, timeout)},
+	{'d', offsetof(struct ctl_opts, deadline)},
+	{'n', offsetof(struct ctl_opts, retries)},
+	{'r', offsetof(struct ctl_opts, reply_to)},
+	{'p', offsetof(struct ctl_opts, traceparent)},
+	{'W', offsetof(struct ctl_opts, wait_timeout)},
+};
+
 static const char help_main[] =
 	"Usage: stintctl COMMAND [OPTION]... [ARGUMENT]...\n"
 	"\n"
 	"  submit HANDLER [PAYLOAD | -]  add a job, perhaps wait for its result\n"
 	"  result ID                     print the result of a job\n"
 	"  wait ID                       wait for the result of a job, print it\n"
+	"  cancel ID                     cancel a job, wherever it is\n"
 	"  queues                        list the queues and what is in them\n"
+	"  pause, resume                 stop fetching jobs from queues, or go on\n"
+	"  dead list                     list dead letters: jobs that failed for good\n"
+	"  dead show ID                  print all fields of a dead letter\n"
+	"  dead retry ID... | --all      submit dead letters again\n"
+	"  dead drop ID... | --all       delete dead letters\n"
 	"\n"
 	"stintctl COMMAND --help tells more about each.\n";
 
@@ -69,9 +103,9 @@ static const char help_common[] =
 	"  -h, --help     print this\n"
 	"  -V, --version  print the version\n"
 	"\n"
-	"Exit codes: 0 done, 1 the job failed, 3 no result, 64 usage, 69 Redis cannot\n"
-	"be reached or refused, 71 out of memory, 74 input or output failed,\n"
-	"75 time-out, 78 configuration.\n";
+	"Exit codes: 0 done, 1 the job failed, 3 there is none (result, job to cancel,\n"
+	"dead letter), 64 usage, 69 Redis cannot be reached or refused, 71 out of\n"
+	"memory, 74 input or output failed, 75 time-out, 78 configuration.\n";
 
 int
 ctl_say(int code, const char *fmt, ...)
@@ -94,7 +128,7 @@ static const struct {
 } failures[] = {
 	{-ENOTCONN, EX_UNAVAILABLE, "; start it, or say where it is with --redis URL"},
 	{-EACCES, EX_UNAVAILABLE, "; check user, password and what the user may do"},
-	{-ENOENT, EXIT_NO_RESULT, ": unknown, queued or running, or it has expired"},
+	{-ENOENT, EXIT_NONE, ": unknown, queued, delayed or running, or it has expired"},
 	{-ETIMEDOUT, EX_TEMPFAIL, "; \"stintctl wait\" waits on"},
 	{-EINVAL, EX_USAGE, ""},
 	{-ENOMEM, EX_OSERR, ""},
@@ -156,7 +190,10 @@ take_queue(struct ctl_opts *o, const char *name)
 		return ctl_say(EX_USAGE,
 			"--queue: expected 1 to %d of A-Za-z0-9_.-, got \"%s\"",
 			QUEUE_NAME_MAX, name);
-	o->queue = name;
+	if (o->queue_count == CTL_QUEUES_MAX)
+		return ctl_say(
+			EX_USAGE, "--queue: expected at most %d of them", CTL_QUEUES_MAX);
+	o->queues[o->queue_count++] = o->queue = name;
 	return 0;
 }
 
@@ -164,43 +201,23 @@ take_queue(struct ctl_opts *o, const char *name)
 static int
 take_option(struct ctl_opts *o, int code, const char *value)
 {
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (texts[i].code == code)
+			*(const char **)((char *)o + texts[i].offset) = value;
+	}
 	switch (code) {
-	case 'R':
-		o->redis = value;
-		return 0;
-	case 'C':
-		o->config = value;
-		return 0;
-	case 'P':
-		o->prefix = value;
-		return 0;
 	case 'j':
 		o->is_json = true;
 		return 0;
 	case 'q':
 		return take_queue(o, value);
-	case 'i':
-		o->id = value;
-		return 0;
-	case 't':
-		o->timeout = value;
-		return 0;
-	case 'd':
-		o->deadline = value;
-		return 0;
-	case 'r':
-		o->reply_to = value;
-		return 0;
-	case 'p':
-		o->traceparent = value;
+	case 'a':
+		o->is_all = true;
 		return 0;
 	case 'x':
 		return take_x_field(o, value);
 	case 'w':
 		o->is_waiting = true;
-		return 0;
-	case 'W':
-		o->wait_timeout = value;
 		return 0;
 	default:
 		return 0;
@@ -239,12 +256,21 @@ take_options(struct ctl_opts *o, int argc, char **argv, bool seen[256])
 	return r;
 }
 
+/* The command that @args begin with, and how many of them name it; NULL: none. */
 static const struct ctl_command *
-find_command(const char *name)
+find_command(char **args, int count, int *ret_words)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
+		const char *name = commands[i]->name;
+		const size_t n = strcspn(name, " ");
+		const char *second = name[n] ? name + n + 1 : NULL;
+
+		if (strlen(args[0]) != n || strncmp(name, args[0], n) != 0)
+			continue;
+		if (second && (count < 2 || strcmp(second, args[1]) != 0))
+			continue;
+		*ret_words = second ? 2 : 1;
+		return commands[i];
 	}
 	return NULL;
 }
@@ -276,7 +302,7 @@ run(int argc, char **argv)
 	struct ctl_opts o = {.queue = "default"};
 	const struct ctl_command *cmd = NULL;
 	bool seen[256] = {false};
-	int code;
+	int code, words = 0;
 
 	code = take_options(&o, argc, argv, seen);
 	if (code != 0)
@@ -286,7 +312,7 @@ run(int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (optind < argc) {
-		cmd = find_command(argv[optind]);
+		cmd = find_command(argv + optind, argc - optind, &words);
 		if (!cmd)
 			return ctl_say(EX_USAGE,
 				"unknown command \"%s\"; see stintctl --help",
@@ -298,8 +324,8 @@ run(int argc, char **argv)
 	}
 	if (!cmd)
 		return ctl_say(EX_USAGE, "a command is missing; see stintctl --help");
-	argv += optind + 1;
-	argc -= optind + 1;
+	argv += optind + words;
+	argc -= optind + words;
 	code = check_usage(cmd, seen, argc);
 	return code != 0 ? code : cmd->run(&o, argv, argc);
 }

@@ -9,8 +9,9 @@
 #include <string.h>
 #include "daemon/ctl/ctl.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/json.h"
 
-enum { CELL_BYTES = 128 };
+enum { CELL_BYTES = 160 }; /* an id fits; of an error the rest is cut off */
 
 /* Why the first large write failed; small ones fail in out_finish(). */
 static int write_errno;
@@ -34,6 +35,67 @@ out_json(const json_t *doc)
 	return EXIT_OK;
 }
 
+int
+out_text(const struct buf *text)
+{
+	if (text->failed)
+		return ctl_say(EX_OSERR, "out of memory");
+	put(text->data, text->len);
+	put("\n", 1);
+	return EXIT_OK;
+}
+
+int
+out_row(const json_t *row, size_t index)
+{
+	cleanup(freep) char *text = json_dumps(row, JSON_COMPACT);
+
+	if (!text)
+		return ctl_say(EX_OSERR, "out of memory");
+	put(index == 0 ? "[" : ",", 1);
+	put(text, strlen(text));
+	return EXIT_OK;
+}
+
+void
+out_rows_end(size_t count)
+{
+	if (count == 0)
+		put("[", 1);
+	put("]\n", 2);
+}
+
+json_t *
+out_harmless(struct bytes text)
+{
+	const bool is_utf8 = json_is_utf8(text.p, text.n);
+	cleanup(buf_fini) struct buf clean = {0};
+
+	for (size_t i = 0; i < text.n; i++) {
+		const unsigned char c = (unsigned char)text.p[i];
+
+		buf_char(&clean,
+			c < ' ' || c == 0x7f || (c > 0x7f && !is_utf8) ? '?' : (char)c);
+	}
+	return clean.failed ? NULL : json_stringn(clean.len ? clean.data : "", clean.len);
+}
+
+/* Not in the midst of a character. */
+static void
+cut_text(char out[CELL_BYTES], const char *text)
+{
+	const size_t n = strlen(text);
+	size_t end = n;
+
+	if (n >= CELL_BYTES) {
+		end = CELL_BYTES - 1;
+		while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+			end--;
+	}
+	memcpy(out, text, end);
+	out[end] = '\0';
+}
+
 static const char *
 cell(const json_t *row, const char *column, char out[CELL_BYTES])
 {
@@ -42,14 +104,19 @@ cell(const json_t *row, const char *column, char out[CELL_BYTES])
 	if (json_is_integer(value))
 		snprintf(out, CELL_BYTES, "%" JSON_INTEGER_FORMAT,
 			json_integer_value(value));
+	else if (json_is_boolean(value))
+		cut_text(out, json_is_true(value) ? "yes" : "no");
 	else
-		snprintf(out, CELL_BYTES, "%s", json_string_value(value));
+		cut_text(out, json_string_value(value));
 	return out;
 }
 
+/* Of what stands left: less than none, as printf() has it. */
 static int
 column_width(const json_t *rows, const char *column)
 {
+	const bool is_right =
+		json_is_integer(json_object_get(json_array_get(rows, 0), column));
 	size_t width = strlen(column), i;
 	char text[CELL_BYTES];
 	const json_t *row;
@@ -60,17 +127,14 @@ column_width(const json_t *rows, const char *column)
 
 		width = n > width ? n : width;
 	}
-	return (int)width;
+	return is_right ? (int)width : -(int)width;
 }
 
-/* The first column, a name, stands left, the numbers after it stand right. */
+/* Numbers stand right, words left; the last of those needs no blanks behind it. */
 static void
-put_cell(const char *text, size_t column, int width)
+put_cell(const char *text, int width, bool is_first, bool is_last)
 {
-	if (column == 0)
-		printf("%-*s", width, text);
-	else
-		printf("  %*s", width, text);
+	printf("%s%*s", is_first ? "" : "  ", is_last && width < 0 ? 0 : width, text);
 }
 
 void
@@ -83,13 +147,14 @@ out_table(const json_t *rows, const char *const *columns, size_t count)
 
 	for (c = 0; c < count; c++) {
 		widths[c] = column_width(rows, columns[c]);
-		put_cell(columns[c], c, widths[c]);
+		put_cell(columns[c], widths[c], c == 0, c + 1 == count);
 	}
 	putchar('\n');
 	json_array_foreach(rows, i, row)
 	{
 		for (c = 0; c < count; c++)
-			put_cell(cell(row, columns[c], text), c, widths[c]);
+			put_cell(cell(row, columns[c], text), widths[c], c == 0,
+				c + 1 == count);
 		putchar('\n');
 	}
 }

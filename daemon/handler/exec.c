@@ -244,13 +244,24 @@ gather_stderr(struct run *run)
 	return true;
 }
 
+static int64_t
+grace_ms(const struct run *run)
+{
+	const int64_t kill_grace_ms = run->call->conf->kill_grace_ms;
+
+	if (stint_ctx_cause(run->ctx, NULL) != HANDLER_CAUSE_LEASE ||
+		kill_grace_ms < run->call->lease_grace_ms)
+		return kill_grace_ms;
+	return run->call->lease_grace_ms;
+}
+
 /* The context may have ended, and what it has ended may need more than a hint. */
 static void
 heed_ctx(struct run *run)
 {
 	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
 		run->reason = CTX_ENDED;
-		run->kill_at_ms = stint_at_ms(run->call->conf->kill_grace_ms);
+		run->kill_at_ms = stint_at_ms(grace_ms(run));
 		tell_keeper(run, KEEPER_TERM);
 	}
 	if (run->kill_at_ms != STINT_NEVER && run->kill_at_ms <= stint_now_ms()) {
@@ -341,7 +352,7 @@ conclude_ended(const struct run *run)
 
 	if (code == -ETIMEDOUT)
 		conclude_timeout(run);
-	else if (code != HANDLER_CAUSE_SHUTDOWN)
+	else if (code != HANDLER_CAUSE_SHUTDOWN && code != HANDLER_CAUSE_LEASE)
 		outcome_fail(run->out, JOB_CANCELLED, "%s", cause.msg);
 	else if (!has_exited_zero(run))
 		outcome_fail(run->out, JOB_HANDED_BACK, "%s", cause.msg);

@@ -26,11 +26,13 @@ struct handler_call {
 	const char *queue;
 	int64_t budget_ms; /* the time it has been given, for the message when it is up */
 	int64_t deadline_unix_ms; /* when @ctx ends; 0: never */
+	int64_t lease_grace_ms;   /* bounds kill_grace after HANDLER_CAUSE_LEASE */
 };
 
-/* The cause that says "the daemon is shutting down": a job that fails after its
- * context ended with it is handed back instead of failed. */
-#define HANDLER_CAUSE_SHUTDOWN (-ESHUTDOWN)
+/* Causes of an end that is not the job's fault: what fails after its context ended
+ * with one of them is handed back instead of failed. */
+#define HANDLER_CAUSE_SHUTDOWN (-ESHUTDOWN)   /* the daemon is shutting down */
+#define HANDLER_CAUSE_LEASE    (-EKEYEXPIRED) /* somebody else may run it soon */
 
 /* 0 or -ENOMEM. The keeper process is forked by the first job that needs it. */
 int handler_slot_new(struct zygote *zygote, struct handler_slot **ret_slot);

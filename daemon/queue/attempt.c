@@ -14,7 +14,10 @@ attempt_new(struct job *job, struct queue *queue, struct config *config)
 		free(job);
 		return NULL;
 	}
-	*a = (struct attempt){.job = job, .queue = queue, .config = config_ref(config)};
+	*a = (struct attempt){.job = job,
+		.queue = queue,
+		.config = config_ref(config),
+		.retry_delay_ms = -1};
 	if (job->handler.p)
 		a->handler = config_handler(config, job->handler.p, job->handler.n);
 	atomic_init(&a->slot, ATTEMPT_WAITS);
@@ -27,6 +30,7 @@ attempt_free(struct attempt *a)
 {
 	if (!a)
 		return;
+	stint_ctx_free(a->ctx);
 	outcome_fini(&a->outcome);
 	buf_fini(&a->result);
 	config_unref(a->config);

@@ -1,7 +1,7 @@
 /*
  * attempt.h - one attempt at a job: the job on its way through the daemon
  *
- * fetch.c makes the job, dispatch.c the attempt around it; a worker fills the
+ * fetch.c makes the job, flight.c the attempt around it; a worker fills the
  * outcome; commit.c stores it. It has one owner at a time: the loop (BUFFERED while
  * it waits in the jobs channel, where the loop can take it back), a worker (RUNNING),
  * the loop again (FINISHED, until Redis has answered).
@@ -10,6 +10,7 @@
 #define QUEUE_ATTEMPT_H
 
 #include <stdatomic.h>
+#include <stint/ctx.h>
 #include <sys/queue.h>
 #include "daemon/config/config.h"
 #include "daemon/queue/queue.h"
@@ -23,7 +24,8 @@ enum attempt_slot {
 
 struct attempt {
 	TAILQ_ENTRY(attempt)
-	in_flight;                 /* dispatch.c: all that were read and not stored */
+	in_flight;                 /* flight.c: all that were read and not stored */
+	UT_hash_handle by_entry;   /* flight.c: in queue->held */
 	TAILQ_ENTRY(attempt) link; /* whoever holds it: parked, outbox, batch */
 	struct job *job;
 	struct queue *queue;
@@ -31,14 +33,24 @@ struct attempt {
 	const struct handler_conf *handler; /* NULL: none of that name */
 	int64_t due_at_ms;                  /* parked: when it goes back */
 
+	/* The lease: idle time in the pending list counts from here, by our clock, since
+	 * the read or the renewal was sent before Redis saw it. */
+	int64_t leased_at_ms;
+	bool is_renewing;      /* is in a renewal that is on its way */
+	bool is_expiring;      /* it was told that its lease runs out (lease.c) */
+	bool is_lost;           /* it was told that it is not held any more (lease.c) */
+	struct stint_ctx *ctx; /* to end it early; made when workers get it */
+
 	/* written by the worker, looked at by the loop for USR1 */
 	_Atomic int slot; /* of the worker that runs it, or one of enum attempt_slot */
 	_Atomic int64_t started_at_ms;
 
 	bool is_sent_again; /* to Redis, after a first time whose outcome is unknown */
 	struct outcome outcome;
-	int64_t run_us;    /* how long the handler took */
-	struct buf result; /* the outcome as JSON; empty when handed back */
+	int64_t retry_delay_ms; /* it failed and is tried again after this; -1: it is not
+				 */
+	int64_t run_us;         /* how long the handler took */
+	struct buf result;      /* the outcome as JSON; empty when handed back */
 };
 
 /* Takes @job (also on failure: then it is freed), a reference on @config. NULL: no

@@ -17,18 +17,27 @@
 #include "daemon/queue/budget.h"
 #include "daemon/queue/entry.h"
 #include "daemon/queue/fault.h"
+#include "daemon/queue/groups.h"
 #include "daemon/queue/order.h"
 #include "daemon/queue/pending.h"
+#include "lib/base/backoff.h"
 
 enum {
-	/* How long a read blocks: a sign of life for both sides when there is no work. */
-	BLOCK_MS = 2000,
-	/* A reply that takes this much longer is not coming (a half-open connection). */
-	READ_TIMEOUT_MS = 5000,
+	/* How long a read blocks at most: a sign of life for both sides when there is no
+	 * work; and what of the lease it may take. */
+	BLOCK_MAX_MS = 2000,
+	BLOCK_PART = 6,
+	/* A reply that takes this much longer is not coming (a half-open connection).
+	 * Both together are less than half of the lease. */
+	READ_TIMEOUT_MAX_MS = 5000,
+	READ_TIMEOUT_PART = 4,
 
 	/* A server that has not noticed that a connection is lost may give jobs to the
 	 * read that blocks there until its time is over, and a bit for slow networks. */
-	LOST_READ_MS = BLOCK_MS + 1000,
+	LOST_READ_EXTRA_MS = 1000,
+
+	/* How often the jobs in flight are compared with what Redis says we hold. */
+	AUDIT_MS = 60000,
 
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
@@ -41,6 +50,8 @@ struct fetch {
 	const char *consumer;
 	const struct fetch_ops *ops;
 	void *arg;
+	int64_t block_ms;
+	int64_t timeout_ms;
 	int64_t virtual_time; /* of the queue that was served last, with weights */
 
 	struct queue_list *all;
@@ -52,9 +63,12 @@ struct fetch {
 	bool is_paused;
 	bool must_compare;     /* a read was lost: pending entries may be unknown here */
 	int64_t compare_at_ms; /* once more: what the lost read was given since */
+	int64_t audit_at_ms;   /* and now and then, to be sure */
+	int64_t read_at_ms;    /* when the read that is on its way was sent */
 	bool is_faulty;        /* reads fail: told once */
-	int64_t backoff_ms;
+	struct backoff backoff;
 	int64_t not_before_ms;
+	struct groups groups;
 	struct pending pending;
 
 	/* one pass over the queues: those asked, in order, and how far it has come */
@@ -64,102 +78,20 @@ struct fetch {
 	bool is_outdated; /* other queues are read from now on */
 };
 
-static int64_t
-doubled(int64_t backoff_ms)
-{
-	if (backoff_ms == 0)
-		return BACKOFF_MIN_MS;
-	return 2 * backoff_ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : 2 * backoff_ms;
-}
-
 /* ---- groups ---- */
 
 static void
-on_group(struct fetch *f, struct queue *q, const struct redis_reply *r)
-{
-	const enum fault fault = fault_of(r);
-
-	/* Out of memory refuses XGROUP CREATE even where the group exists, but not reads.
-	 * If it does not exist, the read will say so. */
-	if (fault == FAULT_NONE || fault == FAULT_REFUSED ||
-		redis_is_error(r, "BUSYGROUP")) {
-		q->has_group = true;
-		return;
-	}
-	if (fault == FAULT_WRONG_SERVER)
-		return redis_conn_reset(f->conn, r->str);
-	if (q->backoff_ms < BACKOFF_MAX_MS)
-		log_error("queue cannot be read, trying again later",
-			F_STR("queue", q->name), F_STR("key", buf_cstr(&q->jobs_key)),
-			F_STR("why", r->str));
-	/* something that people must mend: no need to hurry */
-	q->backoff_ms = BACKOFF_MAX_MS;
-	q->ask_at_ms = stint_at_ms(q->backoff_ms);
-}
-
-static void
-on_groups(void *arg, int status, const struct redis_reply *replies, size_t count)
+on_groups(void *arg, int status)
 {
 	struct fetch *f = arg;
 
 	f->step = STEP_IDLE;
+	f->order_len = 0; /* there may be more queues to read now */
 	if (status < 0)
 		return;
-	/* order[] holds the queues that were asked for */
-	for (size_t i = 0; i < count && i < f->order_len; i++)
-		on_group(f, f->order[i], &replies[i]);
-	f->order_len = 0;
 	if (redis_conn_is_up(f->conn)) /* not if this server was the wrong one */
 		f->ops->on_ready(f->arg);
 	fetch_poke(f);
-}
-
-static bool
-is_due_for_group(const struct queue *q, int64_t now)
-{
-	return !q->has_group && q->ask_at_ms <= now;
-}
-
-static bool
-ask_groups(struct fetch *f)
-{
-	const int64_t now = stint_now_ms();
-	struct redis_batch b;
-	size_t i = 0;
-
-	while (i < f->queue_count && !is_due_for_group(f->queues[i], now))
-		i++;
-	if (i == f->queue_count)
-		return false;
-	for (f->order_len = 0; i < f->queue_count; i++)
-		if (is_due_for_group(f->queues[i], now))
-			f->order[f->order_len++] = f->queues[i];
-	redis_batch_begin(f->conn, &b);
-	for (i = 0; i < f->order_len; i++) {
-		redis_cmd(&b, 6);
-		redis_str(&b, "XGROUP");
-		redis_str(&b, "CREATE");
-		redis_bulk(&b, f->order[i]->jobs_key.data, f->order[i]->jobs_key.len);
-		redis_str(&b, KEYS_GROUP);
-		redis_str(&b, "0"); /* never "$": jobs may be waiting already */
-		redis_str(&b, "MKSTREAM");
-	}
-	f->step = STEP_GROUPS;
-	redis_batch_send(&b, READ_TIMEOUT_MS, on_groups, f);
-	return true;
-}
-
-/* The groups of these queues are gone (or something else is in their place). */
-static void
-lose_groups(struct queue *const *queues, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct queue *q = queues[i];
-
-		q->has_group = false;
-		q->ask_at_ms = stint_at_ms(q->backoff_ms); /* the first time: at once */
-		q->backoff_ms = doubled(q->backoff_ms);
-	}
 }
 
 /* ---- comparing the pending list ---- */
@@ -173,11 +105,11 @@ pending_is_known(void *arg, const struct queue *q, const char *entry_id)
 }
 
 static void
-pending_on_job(void *arg, struct queue *q, struct job *job)
+pending_on_job(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms)
 {
 	struct fetch *f = arg;
 
-	f->ops->on_job(f->arg, q, job);
+	f->ops->on_job(f->arg, q, job, leased_at_ms);
 }
 
 static void
@@ -187,7 +119,7 @@ pending_on_end(void *arg, int status, size_t found)
 
 	f->step = STEP_IDLE;
 	if (found > 0) {
-		log_info("read jobs again whose delivery was lost", F_INT("jobs", found));
+		log_warn("read jobs again whose delivery was lost", F_INT("jobs", found));
 		f->ops->on_read(f->arg);
 	}
 	if (status == 0)
@@ -211,7 +143,7 @@ begin_pass(struct fetch *f)
 	f->order_len = f->pos = 0;
 	f->is_outdated = false;
 	for (size_t i = 0; i < f->queue_count; i++)
-		if (f->queues[i]->has_group)
+		if (f->queues[i]->has_group && f->ops->may_read(f->arg, f->queues[i]))
 			f->order[f->order_len++] = f->queues[i];
 	if (f->is_weighted)
 		order_sort(f->order, f->order_len);
@@ -232,7 +164,7 @@ take_entries(struct fetch *f, struct queue *q, const struct redis_reply *entries
 		}
 		budget_count_entry(q, &entries->items[i]);
 		if (job)
-			f->ops->on_job(f->arg, q, job);
+			f->ops->on_job(f->arg, q, job, f->read_at_ms);
 	}
 }
 
@@ -279,16 +211,15 @@ on_read_fault(struct fetch *f, enum fault fault, const struct redis_reply *r,
 		return redis_conn_reset(f->conn, r->str);
 	if (fault == FAULT_NOGROUP || redis_is_error(r, "WRONGTYPE")) {
 		/* backed off already: it could not be made, which is an old story */
-		if (asked[0]->backoff_ms == 0)
+		if (asked[0]->backoff.now_ms == 0)
 			log_info("consumer group is gone, making it again",
 				F_STR("why", r->str));
-		return lose_groups(asked, count);
+		return groups_lose(asked, count);
 	}
 	if (!f->is_faulty)
 		log_error("jobs cannot be read, trying again", F_STR("why", r->str));
 	f->is_faulty = true;
-	f->backoff_ms = doubled(f->backoff_ms);
-	f->not_before_ms = stint_at_ms(f->backoff_ms);
+	f->not_before_ms = stint_at_ms(backoff_next(&f->backoff));
 }
 
 static void
@@ -305,7 +236,7 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 		if (status == -ENOTCONN)
 			return;
 		f->must_compare = true;
-		f->compare_at_ms = stint_at_ms(LOST_READ_MS);
+		f->compare_at_ms = stint_at_ms(f->block_ms + LOST_READ_EXTRA_MS);
 		return f->ops->wake_at(f->arg, f->compare_at_ms);
 	}
 	fault = fault_of(replies);
@@ -317,9 +248,9 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 	if (f->is_faulty)
 		log_info("jobs can be read again");
 	f->is_faulty = false;
-	f->backoff_ms = 0;
+	backoff_reset(&f->backoff);
 	for (size_t i = 0; i < asked_count; i++) {
-		asked[i]->backoff_ms = 0;
+		backoff_reset(&asked[i]->backoff);
 		if (replies->type == REDIS_NIL)
 			order_catch_up(asked[i], f->virtual_time);
 	}
@@ -348,7 +279,7 @@ read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t 
 	redis_int(&b, (int64_t)budget_entries(queues, count, credit));
 	if (block) {
 		redis_str(&b, "BLOCK");
-		redis_int(&b, BLOCK_MS);
+		redis_int(&b, f->block_ms);
 	}
 	redis_str(&b, "STREAMS");
 	for (size_t i = 0; i < count; i++)
@@ -356,7 +287,8 @@ read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t 
 	for (size_t i = 0; i < count; i++)
 		redis_str(&b, ">");
 	f->step = block ? STEP_BLOCK : STEP_READ;
-	redis_batch_send(&b, READ_TIMEOUT_MS + (block ? BLOCK_MS : 0), on_entries, f);
+	f->read_at_ms = stint_now_ms();
+	redis_batch_send(&b, f->timeout_ms + (block ? f->block_ms : 0), on_entries, f);
 }
 
 static void
@@ -374,35 +306,38 @@ read_next(struct fetch *f, size_t credit)
 
 /* ---- the one place where it is decided what comes next ---- */
 
-static void
-wake_for_groups(struct fetch *f)
+static bool
+is_due_for_compare(struct fetch *f)
 {
-	int64_t at = STINT_NEVER;
+	const int64_t now = stint_now_ms();
 
-	for (size_t i = 0; i < f->queue_count; i++)
-		if (!f->queues[i]->has_group && f->queues[i]->ask_at_ms < at)
-			at = f->queues[i]->ask_at_ms;
-	if (at != STINT_NEVER)
-		f->ops->wake_at(f->arg, at);
+	if (now >= f->compare_at_ms || now >= f->audit_at_ms)
+		f->must_compare = true;
+	if (now >= f->compare_at_ms)
+		f->compare_at_ms = STINT_NEVER;
+	if (f->must_compare)
+		f->audit_at_ms = stint_at_ms(AUDIT_MS);
+	return f->must_compare;
 }
 
 void
 fetch_poke(struct fetch *f)
 {
+	int64_t groups_at_ms;
 	size_t credit;
 
 	if (f->step != STEP_IDLE || !redis_conn_is_up(f->conn))
 		return;
 	if (stint_now_ms() < f->not_before_ms)
 		return f->ops->wake_at(f->arg, f->not_before_ms);
-	if (ask_groups(f))
+	if (groups_ask(&f->groups, f->queues, f->queue_count)) {
+		f->step = STEP_GROUPS;
 		return;
-	wake_for_groups(f);
-	if (stint_now_ms() >= f->compare_at_ms) {
-		f->compare_at_ms = STINT_NEVER;
-		f->must_compare = true;
 	}
-	if (f->must_compare) {
+	groups_at_ms = groups_due_at_ms(f->queues, f->queue_count);
+	if (groups_at_ms != STINT_NEVER)
+		f->ops->wake_at(f->arg, groups_at_ms);
+	if (is_due_for_compare(f)) {
 		f->step = STEP_COMPARE;
 		return pending_start(&f->pending, f->all);
 	}
@@ -415,9 +350,16 @@ fetch_poke(struct fetch *f)
 
 /* ---- from outside ---- */
 
+static int64_t
+part_of(int64_t lease_ms, int part, int64_t max_ms)
+{
+	return lease_ms / part < max_ms ? lease_ms / part : max_ms;
+}
+
 int
-fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
-	const struct fetch_ops *ops, void *arg, struct fetch **ret)
+fetch_new(struct redis_conn *conn, const char *consumer, int64_t lease_ms,
+	struct queue_list *all, const struct fetch_ops *ops, void *arg,
+	struct fetch **ret)
 {
 	struct fetch *f = calloc(1, sizeof *f);
 
@@ -425,12 +367,21 @@ fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
 		return -ENOMEM;
 	f->conn = conn;
 	f->consumer = consumer;
+	f->block_ms = part_of(lease_ms, BLOCK_PART, BLOCK_MAX_MS);
+	f->timeout_ms = part_of(lease_ms, READ_TIMEOUT_PART, READ_TIMEOUT_MAX_MS);
+	f->backoff = (struct backoff){BACKOFF_MIN_MS, BACKOFF_MAX_MS, 0};
 	f->compare_at_ms = STINT_NEVER;
+	f->audit_at_ms = stint_at_ms(AUDIT_MS);
 	f->all = all;
 	f->ops = ops;
 	f->arg = arg;
-	f->pending = (struct pending){
-		.conn = conn, .consumer = consumer, .ops = &pending_ops, .arg = f};
+	f->groups = (struct groups){
+		.conn = conn, .timeout_ms = f->timeout_ms, .on_end = on_groups, .arg = f};
+	f->pending = (struct pending){.conn = conn,
+		.consumer = consumer,
+		.timeout_ms = f->timeout_ms,
+		.ops = &pending_ops,
+		.arg = f};
 	*ret = f;
 	return 0;
 }
@@ -450,7 +401,14 @@ fetch_set_queues(
 	for (size_t i = 0; i < f->queue_count; i++) {
 		f->queues[i] = queues[i];
 		budget_init(f->queues[i]);
+		groups_init_queue(f->queues[i]);
 	}
+	fetch_refresh(f);
+}
+
+void
+fetch_refresh(struct fetch *f)
+{
 	if (f->step == STEP_IDLE)
 		f->order_len = 0;
 	else
@@ -460,11 +418,7 @@ fetch_set_queues(
 void
 fetch_on_up(struct fetch *f)
 {
-	/* nothing is known of a server that was away */
-	for (size_t i = 0; i < f->queue_count; i++) {
-		f->queues[i]->has_group = false;
-		f->queues[i]->ask_at_ms = 0;
-	}
+	groups_forget(f->queues, f->queue_count);
 	f->not_before_ms = 0;
 	fetch_poke(f);
 }
@@ -474,6 +428,13 @@ fetch_on_down(struct fetch *f)
 {
 	f->step = STEP_IDLE;
 	f->order_len = 0;
+}
+
+void
+fetch_compare(struct fetch *f)
+{
+	f->must_compare = true;
+	fetch_poke(f);
 }
 
 void

@@ -8,7 +8,9 @@
  * one read blocks on all of them.
  *
  * Before the first read of a queue its consumer group is made, and again whenever
- * Redis says that it is gone (FLUSHALL). Thread: the loop's.
+ * Redis says that it is gone (FLUSHALL). Each minute, and after a lost read, what
+ * Redis says that we hold is compared with what is known here (pending.h). Thread: the
+ * loop's.
  */
 #ifndef QUEUE_FETCH_H
 #define QUEUE_FETCH_H
@@ -26,7 +28,10 @@ struct fetch_ops {
 	/* How many jobs may be read now. */
 	size_t (*credit)(void *arg);
 	bool (*is_known)(void *arg, const struct queue *q, const char *entry_id);
-	void (*on_job)(void *arg, struct queue *q, struct job *job); /* takes the job */
+	/* Paused, or not looked into yet: no. */
+	bool (*may_read)(void *arg, const struct queue *q);
+	/* Takes the job. @leased_at_ms: what its lease counts from. */
+	void (*on_job)(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms);
 	/* The jobs of one reply have all been given; the next read follows. */
 	void (*on_read)(void *arg);
 	/* The groups have been asked for: jobs can come. Called once per connection. */
@@ -38,8 +43,9 @@ struct fetch_ops {
 struct fetch;
 
 /* @consumer and @ops stay the caller's and outlive it. 0 or -ENOMEM. */
-int fetch_new(struct redis_conn *conn, const char *consumer, struct queue_list *all,
-	const struct fetch_ops *ops, void *arg, struct fetch **ret);
+int fetch_new(struct redis_conn *conn, const char *consumer, int64_t lease_ms,
+	struct queue_list *all, const struct fetch_ops *ops, void *arg,
+	struct fetch **ret);
 void fetch_free(struct fetch *f);
 
 /* What is read from now on; queues that were made with queue_get(). */
@@ -52,6 +58,12 @@ void fetch_poke(struct fetch *f);
 /* The connection came up / was lost. */
 void fetch_on_up(struct fetch *f);
 void fetch_on_down(struct fetch *f);
+
+/* may_read() answers otherwise than before: ask anew for the next read. */
+void fetch_refresh(struct fetch *f);
+
+/* Compare what Redis says that we hold with what is known here, before the next read. */
+void fetch_compare(struct fetch *f);
 
 /* No new reads. One that is on its way may still bring jobs. */
 void fetch_pause(struct fetch *f, bool is_paused);

@@ -10,6 +10,8 @@ finish_kind(const struct attempt *a)
 {
 	if (a->outcome.status == JOB_HANDED_BACK)
 		return FINISH_RELEASE;
+	if (a->retry_delay_ms >= 0)
+		return FINISH_RETRY;
 	if (a->outcome.status == JOB_OK && !a->job->reply_to.p)
 		return FINISH_PLAIN;
 	return FINISH_SCRIPT;
@@ -53,6 +55,34 @@ write_entry_ids(struct redis_batch *b, const struct attempt_list *list)
 		redis_str(b, a->job->entry_id);
 }
 
+/* Copies, and jobs that brought an id of their own: they stand in `ids`. */
+static bool
+has_other_id(const struct attempt *a)
+{
+	const struct job *job = a->job;
+
+	return job->id.n != strlen(job->entry_id) ||
+	       memcmp(job->id.p, job->entry_id, job->id.n) != 0;
+}
+
+static void
+write_forget_ids(struct redis_batch *b, const struct attempt_list *list)
+{
+	const struct attempt *a;
+	size_t n = 0;
+
+	TAILQ_FOREACH (a, list, link)
+		n += has_other_id(a);
+	if (n == 0)
+		return;
+	redis_cmd(b, 2 + n);
+	redis_str(b, "HDEL");
+	write_key(b, &TAILQ_FIRST(list)->queue->ids_key);
+	TAILQ_FOREACH (a, list, link)
+		if (has_other_id(a))
+			redis_bulk(b, a->job->id.p, a->job->id.n);
+}
+
 static size_t
 list_len(const struct attempt_list *list)
 {
@@ -85,6 +115,7 @@ write_plain(struct redis_batch *b, const struct attempt_list *list)
 	redis_str(b, "XDEL");
 	write_key(b, &q->jobs_key);
 	write_entry_ids(b, list);
+	write_forget_ids(b, list); /* last: finish_answer() counts from the front */
 	redis_cmd(b, 1);
 	redis_str(b, "EXEC");
 }
@@ -112,9 +143,11 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 	const size_t n = list_len(list);
 	const struct attempt *a;
 
-	redis_script_call(b, who->scripts, SCRIPT_FINISH, 2 + 2 * n, 4 + 6 * n);
+	redis_script_call(b, who->scripts, SCRIPT_FINISH, 4 + 2 * n, 5 + 6 * n);
 	write_key(b, &q->jobs_key);
 	write_key(b, &q->dead_key);
+	write_key(b, &q->ids_key);
+	write_key(b, &q->stats_key);
 	TAILQ_FOREACH (a, list, link) {
 		write_named_key(b, &q->result_stem, a->job->id);
 		if (a->job->reply_to.p)
@@ -124,7 +157,10 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 	}
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);
-	redis_int(b, DEAD_LETTERS_MAX);
+	/* of several configurations on their way the newest counts */
+	a = TAILQ_LAST(list, attempt_list);
+	redis_int(b, a->config->dead_max_count);
+	redis_int(b, a->config->dead_max_bytes);
 	redis_int(b, REPLIES_MAX);
 	TAILQ_FOREACH (a, list, link) {
 		redis_str(b, a->job->entry_id);
@@ -136,20 +172,58 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 	}
 }
 
+/* What goes with a job from entry to entry. Deliveries are counted by entry: all but the
+ * last one of this ended with the death of who held it. */
+static void
+write_copy(struct redis_batch *b, const struct job *job, int attempt, int interruptions)
+{
+	redis_str(b, job->entry_id);
+	redis_bulk(b, job->id.p, job->id.n);
+	redis_int(b, job->submitted_unix_ms);
+	redis_int(b, attempt);
+	redis_int(b, job_deaths(job));
+	redis_int(b, interruptions);
+}
+
 static void
 write_release(struct redis_batch *b, const struct finish_who *who,
 	const struct attempt_list *list)
 {
+	const struct queue *q = TAILQ_FIRST(list)->queue;
 	const struct attempt *a;
 
-	redis_script_call(b, who->scripts, SCRIPT_RELEASE, 1, 2 + 3 * list_len(list));
-	write_key(b, &TAILQ_FIRST(list)->queue->jobs_key);
+	redis_script_call(b, who->scripts, SCRIPT_RELEASE, 2, 2 + 6 * list_len(list));
+	write_key(b, &q->jobs_key);
+	write_key(b, &q->ids_key);
+	redis_str(b, KEYS_GROUP);
+	redis_str(b, who->consumer);
+	TAILQ_FOREACH (a, list, link)
+		write_copy(b, a->job, a->job->attempt, a->job->interruptions + 1);
+}
+
+static void
+write_retry(struct redis_batch *b, const struct finish_who *who,
+	const struct attempt_list *list)
+{
+	const struct queue *q = TAILQ_FIRST(list)->queue;
+	const size_t n = list_len(list);
+	const struct attempt *a;
+
+	redis_script_call(b, who->scripts, SCRIPT_RETRY, 4 + 2 * n, 2 + 8 * n);
+	write_key(b, &q->jobs_key);
+	write_key(b, &q->ids_key);
+	write_key(b, &q->delayed_key);
+	write_key(b, &q->bodies_key);
+	TAILQ_FOREACH (a, list, link) {
+		write_named_key(b, &q->result_stem, a->job->id);
+		write_named_key(b, &q->state_stem, a->job->id);
+	}
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);
 	TAILQ_FOREACH (a, list, link) {
-		redis_str(b, a->job->entry_id);
-		redis_bulk(b, a->job->id.p, a->job->id.n);
-		redis_int(b, a->job->submitted_unix_ms);
+		write_copy(b, a->job, a->job->attempt + 1, a->job->interruptions);
+		redis_int(b, a->retry_delay_ms);
+		redis_str(b, a->outcome.error);
 	}
 }
 
@@ -162,6 +236,8 @@ finish_write(struct redis_batch *b, enum finish_kind kind, const struct finish_w
 		return write_plain(b, list);
 	case FINISH_RELEASE:
 		return write_release(b, who, list);
+	case FINISH_RETRY:
+		return write_retry(b, who, list);
 	default:
 		return write_script(b, who, list);
 	}
@@ -211,4 +287,14 @@ finish_answer(enum finish_kind kind, const struct redis_reply *replies, size_t c
 	default:
 		return FINISH_LOST;
 	}
+}
+
+int64_t
+finish_next_due_ms(enum finish_kind kind, const struct redis_reply *replies, size_t count)
+{
+	const struct redis_reply *last = &replies[count - 1];
+
+	if (kind != FINISH_RETRY || last->type != REDIS_ARRAY || last->count == 0)
+		return -1;
+	return last->items[last->count - 1].integer;
 }

@@ -5,9 +5,11 @@
  * mean. A batch is of one queue and one kind:
  *
  *	FINISH_PLAIN   ok and nobody to answer: MULTI, SET NX PX for each, one XACK, one
- *	               XDEL, EXEC; the cheapest (no script), and safe to repeat
+ *	               XDEL, one HDEL of the ids that are not their entries', EXEC; the
+ *	               cheapest (no script), and safe to repeat
  *	FINISH_SCRIPT  everything else that ends a job: scripts/finish.lua
  *	FINISH_RELEASE back to the queue: scripts/release.lua
+ *	FINISH_RETRY   failed, and tried again later: scripts/retry.lua
  */
 #ifndef QUEUE_FINISH_H
 #define QUEUE_FINISH_H
@@ -20,8 +22,7 @@
 enum {
 	/* Redis reaches its best rate with 64 to 128 in a batch; more gains nothing. */
 	FINISH_BATCH_MAX = 128,
-	DEAD_LETTERS_MAX = 10000, /* kept in each queue's dead stream, about */
-	REPLIES_MAX = 1000,       /* kept in one reply stream, about */
+	REPLIES_MAX = 1000, /* kept in one reply stream, about */
 };
 
 struct finish_who {
@@ -38,7 +39,7 @@ void finish_write(struct redis_batch *b, enum finish_kind kind,
 
 /* What became of one attempt. */
 enum finish_answer {
-	FINISH_RECORDED,  /* also: handed back */
+	FINISH_RECORDED,  /* also: handed back, put off for a retry */
 	FINISH_DUPLICATE, /* a result was there, it stands */
 	FINISH_LOST,      /* not held by this daemon any more: nothing changed */
 };
@@ -59,5 +60,10 @@ enum fault finish_fault(enum finish_kind kind, const struct redis_reply *replies
  * stored, for PLAIN). @ret_flags: FINISH_NO_REPLY, FINISH_NO_LETTER. */
 enum finish_answer finish_answer(enum finish_kind kind, const struct redis_reply *replies,
 	size_t count, size_t i, const struct attempt *a, size_t *nth_set, int *ret_flags);
+
+/* In how many ms the first of the queue's delayed jobs is due, 0: now; -1: the batch does
+ * not tell (it is not of FINISH_RETRY). */
+int64_t finish_next_due_ms(
+	enum finish_kind kind, const struct redis_reply *replies, size_t count);
 
 #endif

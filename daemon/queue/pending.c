@@ -7,12 +7,12 @@
 #include "daemon/queue/pending.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <stint/clock.h>
 #include "daemon/queue/entry.h"
 #include "daemon/queue/fault.h"
-
-enum { PAGE_ENTRIES = 500, PENDING_TIMEOUT_MS = 5000 };
 
 static void on_page(
 	void *arg, int status, const struct redis_reply *replies, size_t count);
@@ -22,6 +22,7 @@ ask_page(struct pending *p)
 {
 	struct redis_batch b;
 
+	p->asked_at_ms = p->leased_at_ms = stint_now_ms();
 	redis_batch_begin(p->conn, &b);
 	redis_cmd(&b, 7);
 	redis_str(&b, "XPENDING");
@@ -29,9 +30,9 @@ ask_page(struct pending *p)
 	redis_str(&b, KEYS_GROUP);
 	redis_str(&b, p->from);
 	redis_str(&b, "+");
-	redis_int(&b, PAGE_ENTRIES);
+	redis_int(&b, PENDING_PAGE);
 	redis_str(&b, p->consumer);
-	redis_batch_send(&b, PENDING_TIMEOUT_MS, on_page, p);
+	redis_batch_send(&b, p->timeout_ms, on_page, p);
 }
 
 static void
@@ -52,7 +53,7 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 {
 	struct pending *p = arg;
 
-	for (size_t i = 0; status == 0 && i < count; i++) {
+	for (size_t i = 0; status == 0 && i < count && i < p->asked_count; i++) {
 		struct job *job = NULL;
 
 		if (replies[i].type != REDIS_ARRAY)
@@ -61,7 +62,8 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 			status = entry_job(&replies[i].items[0], &job);
 		if (job) {
 			p->found++;
-			p->ops->on_job(p->arg, p->queue, job);
+			job->deliveries = p->deliveries[i];
+			p->ops->on_job(p->arg, p->queue, job, p->leased_at_ms);
 		}
 	}
 	if (status < 0)
@@ -80,6 +82,20 @@ ask_entry(struct redis_batch *b, const struct queue *q, const char *id)
 	redis_str(b, id);
 }
 
+/* [id, consumer, idle in ms, deliveries] */
+static void
+note_row(struct pending *p, const struct redis_reply *row)
+{
+	const int64_t idle_ms = row->count > 2 ? row->items[2].integer : 0;
+	const int64_t deliveries = row->count > 3 ? row->items[3].integer : 1;
+
+	/* its lease has been running for that long */
+	if (p->asked_at_ms - idle_ms < p->leased_at_ms)
+		p->leased_at_ms = p->asked_at_ms - idle_ms;
+	p->deliveries[p->asked_count++] =
+		deliveries < INT_MAX ? (int)deliveries : INT_MAX;
+}
+
 static void
 on_page(void *arg, int status, const struct redis_reply *replies, size_t count)
 {
@@ -92,19 +108,24 @@ on_page(void *arg, int status, const struct redis_reply *replies, size_t count)
 	if (replies->type == REDIS_ERROR && fault_of(replies) != FAULT_NOGROUP &&
 		!redis_is_error(replies, "WRONGTYPE"))
 		return p->ops->on_end(p->arg, -EAGAIN, p->found);
-	p->is_last_page = replies->type != REDIS_ARRAY || replies->count < PAGE_ENTRIES;
+	p->asked_count = 0;
+	p->is_last_page = replies->type != REDIS_ARRAY || replies->count < PENDING_PAGE;
 	redis_batch_begin(p->conn, &b);
-	for (size_t i = 0; replies->type == REDIS_ARRAY && i < replies->count; i++) {
+	for (size_t i = 0;
+		replies->type == REDIS_ARRAY && i < replies->count && i < PENDING_PAGE;
+		i++) {
 		const struct redis_reply *row = &replies->items[i];
 		const char *id = row->count > 0 ? row->items[0].str : NULL;
 
 		if (!id || strlen(id) >= ENTRY_ID_BYTES)
 			continue;
 		snprintf(p->from, sizeof p->from, "(%s", id);
-		if (!p->ops->is_known(p->arg, p->queue, id))
-			ask_entry(&b, p->queue, id);
+		if (p->ops->is_known(p->arg, p->queue, id))
+			continue;
+		note_row(p, row);
+		ask_entry(&b, p->queue, id);
 	}
-	redis_batch_send(&b, PENDING_TIMEOUT_MS, on_entries, p);
+	redis_batch_send(&b, p->timeout_ms, on_entries, p);
 }
 
 void

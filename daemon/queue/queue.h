@@ -12,21 +12,38 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include "daemon/queue/tries.h"
+#include "lib/base/backoff.h"
 #include "lib/base/buf.h"
 
 struct attempt;
 TAILQ_HEAD(attempt_list, attempt);
 
 /* How an attempt ends in Redis (finish.h); finished ones wait apart. */
-enum finish_kind { FINISH_PLAIN, FINISH_SCRIPT, FINISH_RELEASE, FINISH_KINDS };
+enum finish_kind {
+	FINISH_PLAIN,
+	FINISH_SCRIPT,
+	FINISH_RELEASE,
+	FINISH_RETRY,
+	FINISH_KINDS
+};
 
 struct queue {
 	LIST_ENTRY(queue) link;
 	char *name;
 	struct buf jobs_key;
 	struct buf dead_key;
+	struct buf ids_key;
+	struct buf delayed_key;
+	struct buf bodies_key;
+	struct buf stats_key;
+	struct buf control_key;
+	struct buf state_stem;  /* "stint:{default}:state:", the job's id follows */
 	struct buf result_stem; /* "stint:{default}:result:", the job's id follows */
 	struct buf reply_stem;
+
+	struct attempt *held; /* kept by flight.c: hash of those in flight, by entry id */
+	bool is_paused;       /* kept by control.c: nothing is fetched */
 
 	/* kept by fetch.c */
 	unsigned weight;      /* with weighted queues */
@@ -34,8 +51,12 @@ struct queue {
 	bool has_group;
 	int64_t ask_at_ms; /* the group could not be made: not before this is it tried
 			      again */
-	int64_t backoff_ms;
+	struct backoff backoff;
 	int64_t entry_bytes; /* moving average, to bound what one read may bring */
+
+	/* kept by admit.c */
+	struct attempt_list admits; /* that wait for their answer */
+	struct tries admit_tries;
 
 	/* kept by commit.c: finished attempts that wait to be stored */
 	struct attempt_list outbox[FINISH_KINDS];

@@ -15,6 +15,8 @@
 enum { SCRIPT_HASH_BYTES = 41 };
 
 struct redis_scripts {
+	bool is_loaded; /* set to false by whoever meets NOSCRIPT: they are loaded again
+			 */
 	char hash[SCRIPT_COUNT][SCRIPT_HASH_BYTES];
 };
 

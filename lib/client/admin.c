@@ -1,12 +1,13 @@
 /*
  * admin.c - the operator's questions: which queues there are, and how full
  */
-#include "lib/client/link.h"
+#include "lib/client/admin.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/cleanup.h"
+#include "lib/client/link.h"
 #include "lib/wire/keys.h"
 
 /* Keys looked at per SCAN: few round trips, and well below 1 ms of Redis' time each. */
@@ -114,7 +115,7 @@ client_find_queues(struct client *c, struct client_names *set, struct stint_err 
 	return r;
 }
 
-/* XLEN or EXISTS */
+/* XLEN, ZCARD or EXISTS */
 static int
 number_of(struct client *c, const char *command, const struct buf *key, int64_t *ret,
 	struct stint_err *err)
@@ -148,27 +149,58 @@ group_state(struct client *c, const struct buf *key, struct client_queue_stats *
 	return 0;
 }
 
+/* What the daemons have counted in a queue's stats. */
+static int
+counted(struct client *c, const char *queue, const char *name, int64_t *ret,
+	struct stint_err *err)
+{
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const struct buf *key = link_key(c, queue, "stats");
+	int r;
+
+	r = link_command(c, &reply, err, "HGET %b %s", key->data, key->len, name);
+	*ret = link_is_string(reply) ? strtoll(reply->str, NULL, 10) : 0;
+	return r;
+}
+
+static int
+jobs_state(struct client *c, const char *queue, struct client_queue_stats *stats,
+	struct stint_err *err)
+{
+	int64_t exists, length;
+	int r;
+
+	/* XINFO takes a missing stream for an error, and a stream without jobs is none.
+	 */
+	r = number_of(c, "EXISTS", link_key(c, queue, "jobs"), &exists, err);
+	if (r < 0 || !exists)
+		return r;
+	r = number_of(c, "XLEN", &c->key, &length, err);
+	if (r == 0)
+		r = group_state(c, &c->key, stats, err);
+	/* Two commands: a job may have come and been taken between them. */
+	if (r == 0 && length > stats->running_count)
+		stats->waiting_count = length - stats->running_count;
+	return r;
+}
+
 int
 client_queue_stats(struct client *c, const char *queue, struct client_queue_stats *ret,
 	struct stint_err *err)
 {
 	struct client_queue_stats stats = {0};
-	int64_t exists, length;
 	int r;
 
 	r = number_of(c, "XLEN", link_key(c, queue, "dead"), &stats.dead_count, err);
 	if (r == 0)
-		r = number_of(c, "EXISTS", link_key(c, queue, "jobs"), &exists, err);
-	/* XINFO takes a missing stream for an error, and a stream without jobs is none.
-	 */
-	if (r == 0 && exists) {
-		r = number_of(c, "XLEN", &c->key, &length, err);
-		if (r == 0)
-			r = group_state(c, &c->key, &stats, err);
-		/* Two commands: a job may have come and been taken between them. */
-		if (r == 0 && length > stats.running_count)
-			stats.waiting_count = length - stats.running_count;
-	}
+		r = number_of(c, "ZCARD", link_key(c, queue, "delayed"),
+			&stats.delayed_count, err);
+	if (r == 0)
+		r = counted(c, queue, "dead_lost", &stats.dead_lost_count, err);
+	if (r == 0)
+		r = client_is_paused(c, queue, &stats.is_paused, err);
+	if (r == 0)
+		r = jobs_state(c, queue, &stats, err);
 	if (r == 0)
 		*ret = stats;
 	return r;

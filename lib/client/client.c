@@ -11,7 +11,6 @@
 #include <time.h>
 #include <stint/clock.h>
 #include "lib/base/cleanup.h"
-#include "lib/wire/resp.h"
 
 enum {
 	/* How long one XREAD blocks: the stored result is looked at as often, which is
@@ -19,8 +18,9 @@ enum {
 	REPLY_BLOCK_MS = 1000,
 	POLL_FIRST_MS = 20,
 	POLL_LAST_MS = 500,
-	/* handler, id, timeout, deadline, reply_to, traceparent, payload */
-	OWN_FIELDS_MAX = 7,
+	/* handler, id, delay, at, timeout, deadline, retries, reply_to, traceparent,
+	 * payload */
+	OWN_FIELDS_MAX = 10,
 	X_NAME_BYTES =
 		sizeof "x-" + JOB_NAME_MAX + 1, /* one more, so that too long shows */
 };
@@ -28,11 +28,10 @@ enum {
 /* Replies read at once; a reply stream that others use, too, may hold many. */
 #define REPLY_COUNT "16"
 
-/* A job as names and values, and the text of those that its struct does not hold. */
+/* A job as names and values, and those names that its struct does not hold. */
 struct fields {
 	struct bytes at[2 * (OWN_FIELDS_MAX + JOB_X_FIELDS_MAX)];
 	size_t count; /* names and values together */
-	char deadline[24];
 	char x_names[JOB_X_FIELDS_MAX][X_NAME_BYTES];
 };
 
@@ -56,8 +55,11 @@ list_fields(struct fields *f, const struct client_job *job)
 	f->count = 0;
 	add_text(f, "handler", job->handler);
 	add_text(f, "id", job->id);
+	add_text(f, "delay", job->delay);
+	add_text(f, "at", job->at);
 	add_text(f, "timeout", job->timeout);
 	add_text(f, "deadline", job->deadline);
+	add_text(f, "retries", job->retries);
 	add_text(f, "reply_to", job->reply_to);
 	add_text(f, "traceparent", job->traceparent);
 	for (size_t i = 0; i < job->x_count; i++) {
@@ -109,11 +111,7 @@ client_submit(struct client *c, const struct client_job *job, char **ret_id,
 	resp_str(&command, "*");
 	for (size_t i = 0; i < f.count; i++)
 		resp_bulk(&command, f.at[i].p, f.at[i].n);
-	r = link_append(c, &command, err);
-	buf_fini(&command); /* payloads are large, and hiredis has its own copy now */
-	if (r < 0)
-		return r;
-	r = link_receive(c, &reply, err);
+	r = link_exchange(c, &reply, &command, err);
 	if (r < 0)
 		return r;
 	if (!link_is_string(reply))

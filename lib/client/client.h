@@ -21,7 +21,7 @@
  *	-ENOMEM
  *
  * Names are not checked here: see keys.h for what queues, ids and reply streams may
- * be called.
+ * be called. The operator's calls are in admin.h and letters.h.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -54,7 +54,10 @@ struct client_job {
 	struct bytes payload;
 	const char *id;       /* the submitter's own */
 	const char *timeout;  /* a time span in words, see units.h */
-	const char *deadline; /* a unix time in ms */
+	const char *delay;    /* a time span in words */
+	const char *at;       /* a unix time in ms; not with delay */
+	const char *deadline; /* likewise */
+	const char *retries;  /* a number */
 	const char *reply_to;
 	const char *traceparent;
 	const struct job_x_field *x;
@@ -118,30 +121,5 @@ int client_reply_end(struct client *c, const char *queue, const char *name,
 /* Delete a reply stream. */
 int client_reply_drop(
 	struct client *c, const char *queue, const char *name, struct stint_err *err);
-
-/* A sorted set of names. A zeroed struct is the empty one. */
-struct client_names {
-	char **names;
-	size_t count;
-};
-
-/* Add the @n bytes at @name, copied, unless it is there. 0 or -ENOMEM. */
-int client_names_add(struct client_names *set, const char *name, size_t n);
-void client_names_fini(struct client_names *set);
-
-/* Add every queue that has ever had a job (of one Redis, not of a whole cluster). */
-int client_find_queues(struct client *c, struct client_names *set, struct stint_err *err);
-
-struct client_queue_stats {
-	int64_t waiting_count; /* in the stream, not yet given to a daemon */
-	int64_t running_count; /* given to a daemon, not yet finished */
-	int64_t dead_count;
-	int64_t consumer_count; /* daemons that have ever read from it, since it was made
-				 */
-};
-
-/* A queue that nobody has used yet is all zeros. */
-int client_queue_stats(struct client *c, const char *queue,
-	struct client_queue_stats *ret, struct stint_err *err);
 
 #endif

@@ -120,6 +120,32 @@ link_receive(struct client *c, redisReply **ret, struct stint_err *err)
 	return accept_reply(c, reply, ret, err);
 }
 
+void
+link_eval(struct buf *command, enum script script, size_t keys, size_t args)
+{
+	resp_cmd(command, 3 + keys + args);
+	resp_str(command, "EVAL");
+	resp_bulk(command, script_texts[script].text, script_texts[script].len);
+	resp_int(command, (int64_t)keys);
+}
+
+void
+link_add_key(struct buf *command, const struct buf *key)
+{
+	resp_bulk(command, key->data, key->len);
+	command->failed |= key->failed;
+}
+
+int
+link_exchange(
+	struct client *c, redisReply **ret, struct buf *command, struct stint_err *err)
+{
+	const int r = link_append(c, command, err);
+
+	buf_fini(command); /* payloads are large, and hiredis has its own copy now */
+	return r < 0 ? r : link_receive(c, ret, err);
+}
+
 const struct buf *
 link_key_named(struct client *c, const char *queue, const char *kind, const char *name)
 {

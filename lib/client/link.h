@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <hiredis/hiredis.h>
 #include "lib/client/client.h"
+#include "lib/wire/resp.h"
+#include "lib/wire/scripts.h"
 
 struct client {
 	redisContext *redis;
@@ -44,6 +46,13 @@ int link_ask(
  * in one or several parts, link_receive() sends it and reads the reply. */
 int link_append(struct client *c, const struct buf *part, struct stint_err *err);
 int link_receive(struct client *c, redisReply **ret, struct stint_err *err);
+
+/* Begin a call of a script: its keys and then its arguments are to follow, so many as
+ * told here. Then link_exchange(): append, receive, and give @command's memory back. */
+void link_eval(struct buf *command, enum script script, size_t keys, size_t args);
+void link_add_key(struct buf *command, const struct buf *key);
+int link_exchange(
+	struct client *c, redisReply **ret, struct buf *command, struct stint_err *err);
 
 void link_reply_freep(redisReply **reply); /* a cleanup() handler */
 

@@ -7,6 +7,7 @@
  */
 #include "lib/wire/job.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,14 @@
 
 #define X_PREFIX "x-"
 
+/* Far enough from the end of the range that spans can be added. */
+#define UNIX_MS_MAX (INT64_MAX / 2)
+
 /* Bytes are copied behind the struct, each piece with a NUL after it. */
 struct parser {
 	struct job *job;
-	char *next;    /* where the next piece goes */
+	char *next; /* where the next piece goes */
+	int64_t delay_ms;
 	unsigned seen; /* one bit per row of the table */
 };
 
@@ -83,8 +88,43 @@ take_timeout(struct parser *p, struct bytes v)
 static void
 take_deadline(struct parser *p, struct bytes v)
 {
-	if (units_parse_int(v.p, v.n, 1, INT64_MAX / 2, &p->job->deadline_unix_ms) < 0)
+	if (units_parse_int(v.p, v.n, 1, UNIX_MS_MAX, &p->job->deadline_unix_ms) < 0)
 		fault(p->job, "deadline: expected a unix time in ms, got \"%.*s\"",
+			(int)(v.n > 40 ? 40 : v.n), v.p);
+}
+
+static void
+take_at(struct parser *p, struct bytes v)
+{
+	if (units_parse_int(v.p, v.n, 1, UNIX_MS_MAX, &p->job->due_unix_ms) < 0)
+		fault(p->job, "at: expected a unix time in ms, got \"%.*s\"",
+			(int)(v.n > 40 ? 40 : v.n), v.p);
+}
+
+static void
+take_delay(struct parser *p, struct bytes v)
+{
+	if (units_parse_span(v.p, v.n, &p->delay_ms) < 0)
+		fault(p->job, "delay: expected a time span such as \"30s\", got \"%.*s\"",
+			(int)(v.n > 40 ? 40 : v.n), v.p);
+}
+
+static bool
+parse_count(struct bytes v, int min, int *ret)
+{
+	int64_t n;
+
+	if (units_parse_int(v.p, v.n, min, INT_MAX / 2, &n) < 0)
+		return false;
+	*ret = (int)n;
+	return true;
+}
+
+static void
+take_retries(struct parser *p, struct bytes v)
+{
+	if (!parse_count(v, 0, &p->job->retries))
+		fault(p->job, "retries: expected a number, got \"%.*s\"",
 			(int)(v.n > 40 ? 40 : v.n), v.p);
 }
 
@@ -111,8 +151,30 @@ take_traceparent(struct parser *p, struct bytes v)
 static void
 take_submitted(struct parser *p, struct bytes v)
 {
-	if (units_parse_int(v.p, v.n, 0, INT64_MAX / 2, &p->job->submitted_unix_ms) < 0)
+	if (units_parse_int(v.p, v.n, 0, UNIX_MS_MAX, &p->job->submitted_unix_ms) < 0)
 		fault(p->job, JOB_FIELD_SUBMITTED ": expected a unix time in ms");
+	p->job->is_copy = true;
+}
+
+static void
+take_attempt(struct parser *p, struct bytes v)
+{
+	if (!parse_count(v, 1, &p->job->attempt))
+		fault(p->job, JOB_FIELD_ATTEMPT ": expected a number from 1");
+}
+
+static void
+take_deaths(struct parser *p, struct bytes v)
+{
+	if (!parse_count(v, 0, &p->job->deaths))
+		fault(p->job, JOB_FIELD_DEATHS ": expected a number");
+}
+
+static void
+take_interruptions(struct parser *p, struct bytes v)
+{
+	if (!parse_count(v, 0, &p->job->interruptions))
+		fault(p->job, JOB_FIELD_INTERRUPTIONS ": expected a number");
 }
 
 static const struct {
@@ -131,7 +193,13 @@ static const struct {
 	FIELD("deadline", take_deadline),
 	FIELD("reply_to", take_reply_to),
 	FIELD("traceparent", take_traceparent),
+	FIELD("at", take_at),
+	FIELD("delay", take_delay),
+	FIELD("retries", take_retries),
 	FIELD(JOB_FIELD_SUBMITTED, take_submitted),
+	FIELD(JOB_FIELD_ATTEMPT, take_attempt),
+	FIELD(JOB_FIELD_DEATHS, take_deaths),
+	FIELD(JOB_FIELD_INTERRUPTIONS, take_interruptions),
 #undef FIELD
 };
 
@@ -205,6 +273,25 @@ count_x_fields(const struct bytes *fields, size_t count)
 	return n;
 }
 
+/* What follows from several fields together. */
+static void
+conclude(struct parser *p)
+{
+	struct job *job = p->job;
+
+	if (!job->handler.p)
+		fault(job, "field \"handler\" is missing");
+	if (p->delay_ms >= 0 && job->due_unix_ms > 0)
+		fault(job, "expected only one of \"delay\" and \"at\"");
+	else if (p->delay_ms > 0)
+		job->due_unix_ms = job->submitted_unix_ms + p->delay_ms;
+	if (job->fault[0] != '\0')
+		job->due_unix_ms = 0; /* a rejection need not wait */
+	job->has_own_id = job->id.p && !job->is_copy;
+	if (!job->id.p)
+		job->id = keep(p, (struct bytes){job->entry_id, strlen(job->entry_id)});
+}
+
 struct job *
 job_new(const char *entry_id, const struct bytes *fields, size_t count)
 {
@@ -215,26 +302,27 @@ job_new(const char *entry_id, const struct bytes *fields, size_t count)
 	const size_t x_max = count_x_fields(fields, taken);
 	const size_t bytes = block_bytes(id_len, fields, taken, x_max);
 	struct job *job = malloc(bytes);
-	struct parser p = {.job = job};
+	struct parser p = {.job = job, .delay_ms = -1};
 
 	if (!job)
 		return NULL;
 	memset(job, 0, offsetof(struct job, fault) + 1);
 	job->block_bytes = bytes;
 	job->attempt = 1;
+	job->deliveries = 1;
+	job->retries = -1;
 	job->x = (struct job_x_field *)(job + 1);
 	p.next = (char *)(job->x + x_max);
 	memcpy(job->entry_id, entry_id, id_len);
 	/* the entry id begins with the time at which Redis took the job */
 	job->submitted_unix_ms = strtoll(job->entry_id, NULL, 10);
+	if (job->submitted_unix_ms > UNIX_MS_MAX)
+		job->submitted_unix_ms = UNIX_MS_MAX;
 	if (taken < count)
 		fault(job, "expected at most %d fields, got %zu", JOB_FIELDS_MAX,
 			count / 2);
 	for (size_t i = 0; i + 1 < taken; i += 2)
 		take_field(&p, fields[i], fields[i + 1]);
-	if (!job->handler.p)
-		fault(job, "field \"handler\" is missing");
-	if (!job->id.p)
-		job->id = keep(&p, (struct bytes){job->entry_id, id_len});
+	conclude(&p);
 	return job;
 }

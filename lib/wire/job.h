@@ -2,8 +2,9 @@
  * job.h - one job as it stands in its stream
  *
  * A job is parsed from the fields of a stream entry (handler, payload, id, timeout,
- * deadline, reply_to, traceparent, x-...) and never changes after. It is one block
- * of memory: the struct and, behind it, its x- fields and a copy of all its bytes.
+ * deadline, delay or at, retries, reply_to, traceparent, x-...) and never changes after.
+ * It is one block of memory: the struct and, behind it, its x- fields and a copy of all
+ * its bytes.
  *
  * Fields that begin with "stint-" are written by daemons when they hand a job back:
  * the new entry has another entry id, but remains the same job.
@@ -11,6 +12,7 @@
 #ifndef WIRE_JOB_H
 #define WIRE_JOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "lib/wire/keys.h"
@@ -23,8 +25,13 @@ enum {
 	JOB_FAULT_BYTES = 200,
 };
 
-/* When the job was first submitted, on an entry that was handed back. */
-#define JOB_FIELD_SUBMITTED "stint-submitted"
+/* What daemons write on the copy of a job: when it was first submitted (its presence
+ * makes the copy), the attempt to come, deliveries that ended with the holder's death,
+ * how often it was handed back. */
+#define JOB_FIELD_SUBMITTED     "stint-submitted"
+#define JOB_FIELD_ATTEMPT       "stint-attempt"
+#define JOB_FIELD_DEATHS        "stint-deaths"
+#define JOB_FIELD_INTERRUPTIONS "stint-interruptions"
 
 struct bytes {
 	const char *p;
@@ -47,7 +54,14 @@ struct job {
 	int64_t timeout_ms;       /* 0: the handler's own */
 	int64_t deadline_unix_ms; /* 0: none */
 	int64_t submitted_unix_ms;
-	int attempt; /* 1 = first */
+	int64_t due_unix_ms; /* do not start before (at, delay); 0: none, or faulty */
+	int retries;         /* as the job asks for; -1: the handler's */
+	int attempt;         /* 1 = first */
+	int deaths;        /* deliveries before this entry that ended with the daemon's */
+	int interruptions; /* how often a shutdown or the like handed it back */
+	int deliveries;    /* of this entry, this one included */
+	bool has_own_id;   /* brought by the submitter: to be checked for a duplicate */
+	bool is_copy;      /* a daemon wrote this entry: the job was admitted before */
 	size_t x_count;
 	struct job_x_field *x;
 	size_t block_bytes;          /* memory that this job takes */
@@ -66,5 +80,12 @@ struct job {
  * be rejected. Return: NULL only when there is no memory. Free with free().
  */
 struct job *job_new(const char *entry_id, const struct bytes *fields, size_t count);
+
+/* Deliveries that ended with the daemon's death, of this entry and of earlier ones. */
+static inline int
+job_deaths(const struct job *job)
+{
+	return job->deaths + job->deliveries - 1;
+}
 
 #endif

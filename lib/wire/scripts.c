@@ -10,8 +10,22 @@
 #n, script_##n, sizeof script_##n - 1                                    \
 	}
 
-const struct script_text script_texts[SCRIPT_COUNT] = {
+const struct script_text script_texts[SCRIPT_ALL_COUNT] = {
 	[SCRIPT_FINISH] = TEXT(finish),
 	[SCRIPT_RELEASE] = TEXT(release),
 	[SCRIPT_LEAVE] = TEXT(leave),
+	[SCRIPT_RETRY] = TEXT(retry),
+	[SCRIPT_ADMIT] = TEXT(admit),
+	[SCRIPT_DUE] = TEXT(due),
+	[SCRIPT_PROMOTE] = TEXT(promote),
+	[SCRIPT_RENEW] = TEXT(renew),
+	[SCRIPT_RECLAIM] = TEXT(reclaim),
+	[SCRIPT_TAKEOVER] = TEXT(takeover),
+	[SCRIPT_PULL] = TEXT(pull),
+	[SCRIPT_HASTEN] = TEXT(hasten),
+	[SCRIPT_TIDY] = TEXT(tidy),
+	[SCRIPT_LETTER_RETRY] = TEXT(letter_retry),
+	[SCRIPT_LETTER_DROP] = TEXT(letter_drop),
+	[SCRIPT_LETTER_LIST] = TEXT(letter_list),
+	[SCRIPT_JOB_STATE] = TEXT(job_state),
 };

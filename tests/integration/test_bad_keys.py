@@ -70,7 +70,7 @@ def test_a_key_in_place_of_the_result_stands(stintd, client, kind, handler):
     key = "stint:{default}:result:taken"
     spoil(client, key, kind)
     submit(client, handler, "p", id="taken")
-    daemon.wait_log("there was one for this id")
+    daemon.wait_log("job dropped: there is one with the same id")
     wait_until(lambda: is_drained(client), "drained")
     assert client.type(key).decode() == kind
     assert run(client, "echo", "next")["output"] == "next"

@@ -224,7 +224,7 @@ def test_url_with_user_password_and_db(stintd, stint, guarded, url, db):
     with connect(db) as there:
         assert run(there, "echo", "p")["output"] == "p"
         names = {c["name"] for c in there.client_list() if c["name"].startswith("stint:")}
-    assert {name.rpartition(":")[2] for name in names} == {"reader", "writer"}
+    assert {name.rpartition(":")[2] for name in names} == {"reader", "writer", "control"}
     for secret in ("p@ss", "p%40ss", "s3cret"):
         assert secret not in daemon.log()
 

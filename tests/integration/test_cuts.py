@@ -104,7 +104,7 @@ def test_a_network_that_is_cut_again_and_again_under_load(proxy, stintd, client,
             wait_until(lambda: len(ran(folder)) >= len(jobs) - 20, "it goes on")
     assert_once_each(client, folder, jobs)
     assert sorted(replied(client)) == sorted(jobs)
-    assert daemon.log().count(AWAY) == daemon.log().count(BACK) >= 1
+    wait_until(lambda: daemon.log().count(BACK) == daemon.log().count(AWAY) >= 1, "back")
 
 
 def test_results_wait_while_redis_is_away_and_are_stored_later(proxy, stintd, client, gate):
@@ -125,7 +125,8 @@ def test_results_wait_while_redis_is_away_and_are_stored_later(proxy, stintd, cl
     assert [result(client, job)["output"] for job in jobs] == ["done"] * 5
     assert sorted(replied(client)) == sorted(jobs)
     assert len(gate.started()) == 5
-    assert (daemon.log().count(AWAY), daemon.log().count(BACK)) == (1, 1)
+    wait_until(lambda: daemon.log().count(BACK) == 1, "back")
+    assert daemon.log().count(AWAY) == 1
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -137,7 +138,8 @@ def test_a_silent_network_is_given_up_and_nothing_is_lost(proxy, stintd, client,
     proxy.cut()
     proxy.go_on()
     assert_once_each(client, folder, jobs)
-    assert (daemon.log().count(AWAY), daemon.log().count(BACK)) == (1, 1)
+    wait_until(lambda: daemon.log().count(BACK) == 1, "back")
+    assert daemon.log().count(AWAY) == 1
 
 
 def test_a_redis_that_is_stopped_for_longer_than_it_is_waited_for(
@@ -155,7 +157,8 @@ def test_a_redis_that_is_stopped_for_longer_than_it_is_waited_for(
         result(client, job)
     assert sorted(ran(folder)) == sorted(jobs) and len(gate.started()) == 1
     daemon.wait_log(BACK)
-    assert (daemon.log().count(AWAY), daemon.log().count(BACK)) == (1, 1)
+    wait_until(lambda: daemon.log().count(BACK) == 1, "back")
+    assert daemon.log().count(AWAY) == 1
 
 
 @pytest.fixture
@@ -181,4 +184,5 @@ def test_a_redis_that_is_killed_under_load_and_comes_back(kept, stintd, client, 
     letters = [json.loads(one[b"stint-result"])["id"]
                for _, one in client.xrange("stint:{default}:dead")]
     assert sorted(letters) == sorted(jobs[1::2])
-    assert daemon.log().count(AWAY) == daemon.log().count(BACK) == 3
+    wait_until(lambda: daemon.log().count(BACK) == 3, "back")
+    assert daemon.log().count(AWAY) == 3

@@ -66,7 +66,7 @@ def test_of_two_jobs_with_one_id_the_first_result_stands(stintd, client):
     first = run(client, "echo", "first", id="same")
     submit(client, "echo", "second", id="same")
     submit(client, "echo", "third", id="same", reply_to="me")
-    daemon.wait_log("there was one for this id")
+    daemon.wait_log("job dropped: there is one with the same id")
     wait_until(lambda: is_drained(client), "drained")
     assert result(client, "same") == first
     assert client.exists("stint:{default}:reply:me", DEAD) == 0

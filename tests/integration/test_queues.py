@@ -95,7 +95,7 @@ def test_all_keys_begin_with_the_prefix(stintd, client):
     assert result(client, bad, "a", "app-1.x")["status"] == "rejected"
     assert {key.decode() for key in client.keys()} == {
         "stint:{a}:jobs", "app-1.x:{a}:jobs", "app-1.x:{a}:dead", "app-1.x:{a}:reply:me",
-        f"app-1.x:{{a}}:result:{job}", f"app-1.x:{{a}}:result:{bad}"}
+        "app-1.x:{a}:stats", f"app-1.x:{{a}}:result:{job}", f"app-1.x:{{a}}:result:{bad}"}
     assert client.xinfo_groups("stint:{a}:jobs") == []
     assert client.xrange("stint:{a}:jobs")[0][0].decode() == other
 

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -81,11 +82,12 @@ class Daemon:
         self.log_path = self.folder / "stintd.log"
         self.mark = uuid.uuid4().hex
         self.url = url
+        self.program = STINTD
         self.states = []
         self.write_config(config)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.folder / "notify"))
-        self.notify.setblocking(False)
+        threading.Thread(target=self._listen, daemon=True).start()
         self.env = {**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify"),
                     "STINT_TEST_MARK": self.mark, **(env or {})}
         self.env.pop("JOURNAL_STREAM", None)
@@ -101,20 +103,20 @@ class Daemon:
     def start(self, wait=True, args=()):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [STINTD, "--config", self.config_path, *args], stdin=subprocess.DEVNULL,
+            [self.program, "--config", self.config_path, *args], stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, env=self.env, cwd=self.folder, process_group=0)
         log.close()
         if wait:
             self.wait_state("READY=1")
         return self
 
-    def _read_states(self):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.states += self.notify.recv(4096).decode().split("\n")
+    def _listen(self):
+        """Takes what is told at once: a manager that does not listen holds the daemon up."""
+        with contextlib.suppress(OSError):
+            while told := self.notify.recv(4096):
+                self.states += told.decode().split("\n")
 
     def has_state(self, text):
-        self._read_states()
         return any(text in s for s in self.states)
 
     def wait_state(self, text):
@@ -135,11 +137,9 @@ class Daemon:
         self.process.send_signal(number)
 
     def wait_end(self, timeout_s=PATIENCE_S):
-        """Waits for the end, reads what is told meanwhile; returns the exit code."""
-        def ended():
-            self._read_states()
-            return self.process.poll() is not None
-        wait_until(ended, f"stintd to end\n{self.log()}", timeout_s)
+        """Waits for the end; returns the exit code."""
+        wait_until(lambda: self.process.poll() is not None, f"stintd to end\n{self.log()}",
+                   timeout_s)
         return self.process.returncode
 
     def stop(self, code=0):
@@ -169,6 +169,7 @@ class Daemon:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait()
+        self.notify.shutdown(socket.SHUT_RDWR)  # ends the thread that listens
         self.notify.close()
 
 

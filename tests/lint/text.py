@@ -23,10 +23,10 @@ FUNCTION_LINES_MAX = 60
 
 NOT_OURS = {"build", ".git", "__pycache__", ".pytest_cache"}
 C = {".c", ".h"}
-TEXT = C | {".py", ".sh", ".lua", ".yaml", ".md", ".in", ".json", ".js"}
+TEXT = C | {".py", ".sh", ".lua", ".yaml", ".md", ".in", ".json", ".js", ".scd"}
 TEXT_NAMES = {"Makefile", "run", ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore"}
 # Make wants tabs, and documents quote languages that do.
-TABS_TOO = C | {"", ".md"}
+TABS_TOO = C | {"", ".md", ".scd"}
 
 # path or path:function -> (limit, reason)
 LONGER = {

@@ -21,6 +21,10 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->default_result_ttl_ms, 3600 * 1000);
 	assert_int_equal(c->default_store, STORE_ALL);
 	assert_int_equal(c->default_payload_limit_bytes, 16 << 20);
+	assert_int_equal(c->dead_max_count, 10000);
+	assert_int_equal(c->dead_max_bytes, 64 << 20);
+	assert_int_equal(c->lease_ms, 30 * 1000);
+	assert_int_equal(c->max_deliveries, 5);
 	assert_int_equal(c->unknown_handler_ms, 0);
 	assert_int_equal(c->shutdown_timeout_ms, 25 * 1000);
 	assert_int_equal(c->start_timeout_ms, 30 * 1000);
@@ -36,6 +40,10 @@ assert_handler_defaults(const struct handler_conf *h)
 	assert_int_equal(h->kill_grace_ms, 5 * 1000);
 	assert_int_equal(h->output_limit_bytes, 1 << 20);
 	assert_int_equal(h->payload_limit_bytes, 16 << 20);
+	assert_int_equal(h->retries, 0);
+	assert_int_equal(h->max_retries, 25);
+	assert_int_equal(h->backoff_ms, 1000);
+	assert_int_equal(h->backoff_max_ms, 600 * 1000);
 	assert_int_equal(h->result_ttl_ms, 3600 * 1000);
 	assert_int_equal(h->store, STORE_ALL);
 }
@@ -128,6 +136,9 @@ every_key_of_the_daemon_is_taken(void **state)
 			  "queues: [critical, default]\n"
 			  "defaults: { payload_limit: 512MiB }\n"
 			  "results: { ttl: 2d, store: failures }\n"
+			  "dead_letters: { max_count: 7, max_size: 1KiB }\n"
+			  "lease: 1s\n"
+			  "max_deliveries: 1000\n"
 			  "unknown_handler: 10s\n"
 			  "shutdown_timeout: 1h 30min\n"
 			  "start_timeout: 1.5\n"
@@ -148,6 +159,10 @@ every_key_of_the_daemon_is_taken(void **state)
 	assert_int_equal(c->default_payload_limit_bytes, 512 << 20);
 	assert_int_equal(c->default_result_ttl_ms, 2 * 86400 * 1000);
 	assert_int_equal(c->default_store, STORE_FAILURES);
+	assert_int_equal(c->dead_max_count, 7);
+	assert_int_equal(c->dead_max_bytes, 1024);
+	assert_int_equal(c->lease_ms, 1000);
+	assert_int_equal(c->max_deliveries, 1000);
 	assert_int_equal(c->unknown_handler_ms, 10 * 1000);
 	assert_int_equal(c->shutdown_timeout_ms, 5400 * 1000);
 	assert_int_equal(c->start_timeout_ms, 1500);
@@ -166,6 +181,10 @@ every_key_of_a_handler_is_taken(void **state)
 			  "    kill_grace: 0\n"
 			  "    output_limit: 64MiB\n"
 			  "    payload_limit: 1\n"
+			  "    retries: 1000\n"
+			  "    max_retries: 1000\n"
+			  "    backoff: 1ms\n"
+			  "    backoff_max: 30d\n"
 			  "    environment: { A: 1, _b2: 'x=y', EMPTY: '' }\n"
 			  "    directory: /var/lib/app\n"
 			  "    results: { ttl: 365d, store: none }\n");
@@ -182,6 +201,10 @@ every_key_of_a_handler_is_taken(void **state)
 	assert_int_equal(h->kill_grace_ms, 0);
 	assert_int_equal(h->output_limit_bytes, 64 << 20);
 	assert_int_equal(h->payload_limit_bytes, 1);
+	assert_int_equal(h->retries, 1000);
+	assert_int_equal(h->max_retries, 1000);
+	assert_int_equal(h->backoff_ms, 1);
+	assert_int_equal(h->backoff_max_ms, INT64_C(30) * 86400 * 1000);
 	assert_string_equal(h->environment[0], "A=1");
 	assert_string_equal(h->environment[1], "_b2=x=y");
 	assert_string_equal(h->environment[2], "EMPTY=");
@@ -215,7 +238,8 @@ handler_before_defaults_inherits_them_too(void **state)
 		"  one: { command: [x] }\n"
 		"  two: { command: [x], timeout: 2s, results: { store: none } }\n"
 		"defaults: { timeout: 7s, kill_grace: 8s, output_limit: 9KiB,\n"
-		"            payload_limit: 10 }\n"
+		"            payload_limit: 10, retries: 2, max_retries: 3,\n"
+		"            backoff: 4s, backoff_max: 5s }\n"
 		"results: { ttl: 11s, store: failures }\n");
 	const struct handler_conf *one = handler_of(c, "one"),
 				  *two = handler_of(c, "two");
@@ -225,6 +249,10 @@ handler_before_defaults_inherits_them_too(void **state)
 	assert_int_equal(one->kill_grace_ms, 8000);
 	assert_int_equal(one->output_limit_bytes, 9 << 10);
 	assert_int_equal(one->payload_limit_bytes, 10);
+	assert_int_equal(one->retries, 2);
+	assert_int_equal(one->max_retries, 3);
+	assert_int_equal(one->backoff_ms, 4000);
+	assert_int_equal(one->backoff_max_ms, 5000);
 	assert_int_equal(one->result_ttl_ms, 11000);
 	assert_int_equal(one->store, STORE_FAILURES);
 	assert_int_equal(two->timeout_ms, 2000);

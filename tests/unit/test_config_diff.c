@@ -16,11 +16,13 @@ assert_restart(const char *now, const char *wanted, const char *expected)
 }
 
 static void
-restart_is_needed_for_redis_and_prefix_only(void **state)
+restart_is_needed_for_redis_prefix_and_lease_only(void **state)
 {
 	(void)state;
 	assert_restart("", "", "");
 	assert_restart("", "prefix: x", "prefix");
+	assert_restart("", "lease: 31s", "lease");
+	assert_restart("", "lease: 30000ms", "");
 	assert_restart("", "redis: { url: 'redis://localhost:6379/1' }", "redis.url");
 	assert_restart("redis: { url: 'redis://:a@h' }", "redis: { url: 'redis://:b@h' }",
 		"redis.url");
@@ -29,7 +31,9 @@ restart_is_needed_for_redis_and_prefix_only(void **state)
 	assert_restart("",
 		"concurrency: 3\n"
 		"queues: { a: 1 }\n"
-		"defaults: { timeout: 1s }\n"
+		"defaults: { timeout: 1s, retries: 1, backoff: 2s }\n"
+		"dead_letters: { max_count: 1, max_size: 1MiB }\n"
+		"max_deliveries: 1\n"
 		"handlers: { h: { command: [x] } }\n"
 		"results: { ttl: 1s }\n"
 		"unknown_handler: 1s\n"
@@ -68,7 +72,8 @@ keys_that_need_a_restart_can_be_compared(void **state)
 		const struct schema_key *row = &schema_keys[i];
 
 		if (row->flags & KEY_NEEDS_RESTART && row->type != KEY_URL &&
-			row->type != KEY_PASSWORD_FILE && row->type != KEY_NAME)
+			row->type != KEY_PASSWORD_FILE && row->type != KEY_NAME &&
+			row->type != KEY_SPAN)
 			fail_msg("%s", row->path);
 	}
 }
@@ -77,7 +82,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(restart_is_needed_for_redis_and_prefix_only),
+		cmocka_unit_test(restart_is_needed_for_redis_prefix_and_lease_only),
 		cmocka_unit_test(restart_is_needed_for_another_password_in_the_file),
 		cmocka_unit_test(keys_that_need_a_restart_can_be_compared),
 	};

@@ -59,6 +59,19 @@ values_of_the_wrong_type_or_range_are_faults(void **state)
 		{"defaults: { payload_limit: much }",
 		 "1:13: defaults.payload_limit: expected a size such as \"1MiB\", got "
 		 "\"much\"\n"},
+		{"defaults: { backoff: 0 }",
+		 "1:13: defaults.backoff: expected 1ms..1d, got 0\n"},
+		{"defaults: { backoff_max: 31d }",
+		 "1:13: defaults.backoff_max: expected 1ms..30d, got 31d\n"},
+		{"defaults: { max_retries: 1001 }",
+		 "1:13: defaults.max_retries: expected 0..1000, got 1001\n"},
+		{"dead_letters: { max_count: 10000001 }",
+		 "1:17: dead_letters.max_count: expected 0..10000000, got 10000001\n"},
+		{"dead_letters: { max_size: 1023 }",
+		 "1:17: dead_letters.max_size: expected 1KiB..64GiB, got 1023\n"},
+		{"lease: 999ms", "1:1: lease: expected 1s..1h, got 999ms\n"},
+		{"max_deliveries: 0",
+		 "1:1: max_deliveries: expected 1..1000, got 0\n"},
 		{"results: { ttl: 500ms }",
 		 "1:12: results.ttl: expected 1s..365d, got 500ms\n"},
 		{"results: { store: some }",
@@ -116,6 +129,32 @@ queues_are_checked(void **state)
 		buf_fmt(&text, ", q%d", i);
 	buf_str(&text, "]");
 	assert_faults(buf_cstr(&text), "1:1: queues: expected 1..64 names, got 65\n");
+}
+
+static void
+retries_keep_to_max_retries(void **state)
+{
+	/* clang-format off */
+	static const struct fault_case cases[] = {
+		{"defaults: { retries: 26 }",
+		 "1:13: defaults.retries: expected at most max_retries (25), got 26\n"},
+		{"defaults: { max_retries: 2, retries: 3 }",
+		 "1:29: defaults.retries: expected at most max_retries (2), got 3\n"},
+		{"handlers: { h: { command: [x], retries: 26 } }",
+		 "1:32: handlers.h.retries: expected at most max_retries (25), got 26\n"},
+		{"defaults: { retries: 3 }\n"
+		 "handlers:\n"
+		 "  h: { command: [x], max_retries: 2 }\n",
+		 "3:22: handlers.h.max_retries: expected at least retries (3), got 2\n"},
+		/* once, not again for each handler */
+		{"defaults: { retries: 26 }\n"
+		 "handlers: { h: { command: [x] } }\n",
+		 "1:13: defaults.retries: expected at most max_retries (25), got 26\n"},
+	};
+	/* clang-format on */
+
+	(void)state;
+	assert_cases(cases, ARRAY_LEN(cases));
 }
 
 static void
@@ -207,7 +246,7 @@ unknown_keys_name_the_nearest_known_one(void **state)
 		{"unknown-handler", "unknown_handler"},
 		{"shutdown_timout", "shutdown_timeout"},
 		{"retries", NULL},
-		{"lease", NULL},
+		{"leese", "lease"},
 		{"http", NULL},
 		{"worker", NULL},
 		{"plugin", NULL},
@@ -407,6 +446,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_of_the_wrong_type_or_range_are_faults),
 		cmocka_unit_test(queues_are_checked),
+		cmocka_unit_test(retries_keep_to_max_retries),
 		cmocka_unit_test(handlers_are_checked),
 		cmocka_unit_test(all_faults_are_told_in_order_of_place),
 		cmocka_unit_test(unknown_keys_name_the_nearest_known_one),

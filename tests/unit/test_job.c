@@ -1,70 +1,12 @@
 /*
  * test_job.c - from the fields of a stream entry to a job, or to its fault
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "lib/base/cleanup.h"
-#include "lib/wire/job.h"
+#include "tests/unit/job_fixture.h"
 
 enum {
 	MANY_FIELDS = 1000,
 	LARGE_BYTES = 100 * 1000 * 1000,
 };
-
-#define ENTRY_ID "1732153200000-7"
-#define PARENT   "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-/* Names and values in turn, as literals that may hold NUL. */
-#define B(text)                                                                          \
-	{                                                                                \
-		text, sizeof(text) - 1                                                   \
-	}
-#define HANDLER B("handler"), B("resize")
-
-#define job_of(...)                                                                      \
-	({                                                                               \
-		const struct bytes fields_[] = {__VA_ARGS__};                            \
-		make_job(fields_, ARRAY_LEN(fields_));                                   \
-	})
-
-static struct job *
-make_job(const struct bytes *fields, size_t count)
-{
-	struct job *job = job_new(ENTRY_ID, fields, count);
-
-	assert_non_null(job);
-	return job;
-}
-
-static void
-assert_bytes(struct bytes b, const char *expected, size_t n)
-{
-	assert_non_null(b.p);
-	assert_int_equal(b.n, n);
-	assert_memory_equal(b.p, expected, n);
-	assert_int_equal(b.p[n], '\0');
-}
-
-static void
-assert_text(struct bytes b, const char *expected)
-{
-	assert_bytes(b, expected, strlen(expected));
-}
-
-/* @job is faulty for that reason; it is freed. */
-static void
-assert_fault(struct job *job, const char *expected)
-{
-	cleanup(freep) struct job *owned = job;
-
-	assert_string_equal(owned->fault, expected);
-}
 
 static void
 a_handler_is_all_that_a_job_needs(void **state)
@@ -81,7 +23,14 @@ a_handler_is_all_that_a_job_needs(void **state)
 	assert_null(job->traceparent.p);
 	assert_true(job->timeout_ms == 0 && job->deadline_unix_ms == 0);
 	assert_true(job->submitted_unix_ms == INT64_C(1732153200000));
+	assert_true(job->due_unix_ms == 0);
+	assert_int_equal(job->retries, -1);
 	assert_int_equal(job->attempt, 1);
+	assert_int_equal(job->deliveries, 1);
+	assert_int_equal(job->deaths, 0);
+	assert_int_equal(job->interruptions, 0);
+	assert_false(job->has_own_id);
+	assert_false(job->is_copy);
 	assert_int_equal(job->x_count, 0);
 	assert_true(job->block_bytes >= sizeof *job);
 }
@@ -92,11 +41,15 @@ every_field_is_taken(void **state)
 	cleanup(freep) struct job *job = job_of(B("x-user"), B("ann"), B("payload"),
 		B("a\0b\xff"), B("timeout"), B("1min 30s"), B("id"), B("order:1_2.3-4"),
 		B("deadline"), B("1732153260000"), B("reply_to"), B("web-1"),
-		B("traceparent"), B(PARENT), B("x-empty"), B(""), HANDLER);
+		B("traceparent"), B(PARENT), B("x-empty"), B(""), B("retries"), B("7"),
+		B("at"), B("1732153240000"), HANDLER);
 
 	(void)state;
 	assert_string_equal(job->fault, "");
 	assert_text(job->id, "order:1_2.3-4");
+	assert_true(job->has_own_id);
+	assert_int_equal(job->retries, 7);
+	assert_true(job->due_unix_ms == INT64_C(1732153240000));
 	assert_text(job->handler, "resize");
 	assert_bytes(job->payload, "a\0b\xff", 4);
 	assert_true(job->timeout_ms == 90000);
@@ -126,21 +79,35 @@ a_job_keeps_nothing_of_the_fields(void **state)
 }
 
 static void
-what_was_handed_back_knows_when_it_was_submitted(void **state)
+a_copy_brings_what_was_counted(void **state)
 {
-	cleanup(freep) struct job *job = job_of(
-		HANDLER, B("id"), B("first"), B("stint-submitted"), B("1700000000123"));
+	cleanup(freep) struct job *job = job_of(HANDLER, B("id"), B("first"),
+		B("stint-submitted"), B("1700000000123"), B("stint-attempt"), B("3"),
+		B("stint-deaths"), B("4"), B("stint-interruptions"), B("5"));
 
 	(void)state;
 	assert_string_equal(job->fault, "");
 	assert_true(job->submitted_unix_ms == INT64_C(1700000000123));
 	assert_string_equal(job->entry_id, ENTRY_ID);
+	assert_text(job->id, "first");
+	assert_true(job->is_copy);
+	assert_false(job->has_own_id); /* it was looked at when the first was admitted */
+	assert_int_equal(job->attempt, 3);
+	assert_int_equal(job->deaths, 4);
+	assert_int_equal(job->interruptions, 5);
+	assert_int_equal(job->deliveries, 1);
 	assert_fault(job_of(HANDLER, B("stint-submitted"), B("-1")),
 		"stint-submitted: expected a unix time in ms");
 	assert_fault(job_of(HANDLER, B("stint-submitted"), B("")),
 		"stint-submitted: expected a unix time in ms");
 	assert_fault(job_of(HANDLER, B("stint-other"), B("1")),
 		"unknown field \"stint-other\"; own fields begin with \"x-\"");
+	assert_fault(job_of(HANDLER, B("stint-attempt"), B("0")),
+		"stint-attempt: expected a number from 1");
+	assert_fault(job_of(HANDLER, B("stint-deaths"), B("-1")),
+		"stint-deaths: expected a number");
+	assert_fault(job_of(HANDLER, B("stint-interruptions"), B("4294967297")),
+		"stint-interruptions: expected a number");
 }
 
 static void
@@ -190,6 +157,7 @@ a_faulty_id_leaves_the_entry_s(void **state)
 
 	(void)state;
 	assert_text(job->id, ENTRY_ID);
+	assert_false(job->has_own_id);
 }
 
 static void
@@ -241,9 +209,11 @@ static void
 unknown_and_doubled_fields_are_faults(void **state)
 {
 	static const char *const names[] = {"handler", "payload", "id", "timeout",
-		"deadline", "reply_to", "traceparent", "stint-submitted"};
-	static const char *const values[] = {
-		"resize", "p", "i", "1s", "1", "r", PARENT, "1"};
+		"deadline", "reply_to", "traceparent", "at", "delay", "retries",
+		"stint-submitted", "stint-attempt", "stint-deaths",
+		"stint-interruptions"};
+	static const char *const values[] = {"resize", "p", "i", "1s", "1", "r", PARENT,
+		"1", "1s", "1", "1", "1", "1", "1"};
 	char expected[JOB_FAULT_BYTES];
 
 	(void)state;
@@ -403,7 +373,7 @@ main(void)
 		cmocka_unit_test(a_handler_is_all_that_a_job_needs),
 		cmocka_unit_test(every_field_is_taken),
 		cmocka_unit_test(a_job_keeps_nothing_of_the_fields),
-		cmocka_unit_test(what_was_handed_back_knows_when_it_was_submitted),
+		cmocka_unit_test(a_copy_brings_what_was_counted),
 		cmocka_unit_test(a_handler_has_1_to_64_bytes),
 		cmocka_unit_test(ids_and_reply_names_keep_to_their_alphabet),
 		cmocka_unit_test(a_faulty_id_leaves_the_entry_s),

@@ -26,8 +26,9 @@ static struct bytes
 random_bytes(uint64_t *seed)
 {
 	static const char *const words[] = {"handler", "payload", "id", "timeout",
-		"deadline", "reply_to", "traceparent", "stint-submitted", "x-", "x-a",
-		"x-trace", "30s", "1h 30min", "1732153200000", "", PARENT};
+		"deadline", "reply_to", "traceparent", "at", "delay", "retries",
+		"stint-submitted", "stint-attempt", "stint-deaths", "x-", "x-a",
+		"x-trace", "7", "30s", "1h 30min", "1732153200000", "", PARENT};
 	const char *word = words[random_next(seed) % ARRAY_LEN(words)];
 	size_t n = strlen(word),
 	       more = random_next(seed) % 8 == 0 ? random_next(seed) % 200 : 0;
@@ -66,6 +67,8 @@ assert_sane(const struct job *job)
 	assert_true(job->handler.p || job->fault[0] != '\0');
 	assert_true(job->x_count <= JOB_X_FIELDS_MAX);
 	assert_true(job->timeout_ms >= 0 && job->deadline_unix_ms >= 0);
+	assert_true(job->due_unix_ms >= 0 && job->retries >= -1);
+	assert_true(job->attempt >= 1 && job->deaths >= 0 && job->interruptions >= 0);
 	assert_inside(job, job->id);
 	assert_inside(job, job->handler);
 	assert_inside(job, job->payload);

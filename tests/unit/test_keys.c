@@ -26,6 +26,9 @@ name_comes_last(void **state)
 	cleanup(buf_fini) struct buf b = {0};
 
 	(void)state;
+	keys_add_named(&b, "stint", "default", "state", "", 0);
+	assert_string_equal(buf_cstr(&b), "stint:{default}:state:");
+	buf_fini(&b);
 	keys_add_named(&b, "stint", "default", "result", "1732153200000-0xx", 15);
 	assert_string_equal(buf_cstr(&b), "stint:{default}:result:1732153200000-0");
 }

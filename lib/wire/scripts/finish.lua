@@ -1,62 +1,80 @@
 -- finish: record results, acknowledge and remove jobs, in one atomic step
 --
--- KEYS  jobs, dead, then for each job: its result, its reply stream (or jobs again: none)
--- ARGV  group, consumer, most dead letters, most replies, then for each job:
---       entry id, kind, store (1 or 0), ttl in ms, job id, result
+-- KEYS  jobs, dead, ids, stats, then for each job: its result, its reply stream (or jobs
+--       again: none)
+-- ARGV  group, consumer, most dead letters, most bytes of them, most replies, then for
+--       each job: entry id, kind, store (1 or 0), ttl in ms, job id, result
 -- kind  ok      the first completion wins, whoever holds the entry: a daemon that was
 --               suspended must not lose work that is done
 --       failed  counts only while this consumer holds the entry: a stale loser must
 --               not fail a job that runs elsewhere
---       dead    like failed, and the entry is kept in the dead stream
+--       dead    like failed, and when it is the first result the entry is kept in the
+--               dead stream
 -- Returns for each job: 0 not ours any more, nothing changed; 1 recorded; 2 there was a
--- result already, it stands; and on top of it 4: the reply, 8: the dead letter could
--- not be added.
+-- result already, it stands; and on top of 1, 4: the reply, 8: the dead letter could not
+-- be added (or alone is larger than all may be).
 --
--- XACK is the first write: a Redis that is out of memory lets a script go on that has
--- written already, so that its queues can still be drained.
-local jobs, dead = KEYS[1], KEYS[2]
-local group, consumer, dead_max, reply_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- XACK is the first write, which is why a Redis that is out of memory can be drained: see
+-- begin_writing(). Where no result is stored it tells whether this was the first.
+local jobs, dead, ids, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group = ARGV[1]
+local dead_max, dead_max_bytes, reply_max = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
--- what one XADD can take from a table (Lua's stack); no real job comes near
-local FIELDS_MAX = 4000
+-- letters that one call may remove, beside as many as it adds: bounds its time
+local removals_left = 100
 
-local function is_error(r)
-  return type(r) == 'table' and r.err ~= nil
+local function has_too_many_letters()
+  return redis.call('XLEN', dead) > dead_max
+    or (tonumber(redis.call('HGET', stats, 'dead_bytes')) or 0) > dead_max_bytes
 end
 
-local function is_mine(entry)
-  local r = redis.pcall('XPENDING', jobs, group, entry, entry, 1, consumer)
-  return not is_error(r) and #r == 1
+-- Oldest first, until both caps are kept. What goes is counted.
+local function trim_dead()
+  while removals_left > 0 and has_too_many_letters() do
+    local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+    drop_letter(dead, stats, oldest[1], oldest[2])
+    redis.call('HINCRBY', stats, 'dead_lost', 1)
+    removals_left = removals_left - 1
+  end
 end
 
-local function letter(entry, id, result)
-  local range = redis.pcall('XRANGE', jobs, entry, entry)
-  if is_error(range) or #range == 0 then
-    return nil
+local function add_letter(fields)
+  local bytes = bytes_of(fields)
+  -- it would drive out all others and then itself
+  if bytes > dead_max_bytes then
+    redis.call('HINCRBY', stats, 'dead_lost', 1)
+    return false
   end
-  local args = {'XADD', dead, 'MAXLEN', '~', dead_max, '*'}
-  local fields = range[1][2]
-  for i = 1, math.min(#fields, FIELDS_MAX) do
-    args[#args + 1] = fields[i]
-  end
-  -- last: for clients that make a map of it, these win over a job's of the same name
-  for _, word in ipairs({'stint-id', id, 'stint-entry', entry, 'stint-result', result}) do
-    args[#args + 1] = word
-  end
-  return args
+  redis.call('XADD', dead, '*', unpack(fields))
+  redis.call('HINCRBY', stats, 'dead_bytes', bytes)
+  removals_left = removals_left + 1
+  trim_dead()
+  return true
+end
+
+local function letter_of(entry, id, result)
+  local fields = fields_of(jobs, entry)
+  -- ours last: for clients that make a map of it, they win over a job's of the same name
+  local ours = {'stint-id', id, 'stint-entry', entry, 'stint-result', result}
+  return fields and add_fields(add_fields({}, fields, {}), ours, {})
+end
+
+local function add_reply(reply, ttl, id, result)
+  redis.call('XADD', reply, 'MAXLEN', '~', reply_max, '*', 'id', id, 'result', result)
+  redis.call('PEXPIRE', reply, ttl)
 end
 
 local codes = {}
-for i = 0, (#KEYS - 2) / 2 - 1 do
-  local result_key, reply_key = KEYS[3 + 2 * i], KEYS[4 + 2 * i]
-  local entry, kind, store, ttl, id, result = unpack(ARGV, 5 + 6 * i, 10 + 6 * i)
+for i = 0, (#KEYS - 4) / 2 - 1 do
+  local result_key, reply_key = KEYS[5 + 2 * i], KEYS[6 + 2 * i]
+  local entry, kind, store, ttl, id, result = unpack(ARGV, 6 + 6 * i, 11 + 6 * i)
   local code = 0
   if kind == 'ok' or is_mine(entry) then
-    local dead_letter = kind == 'dead' and letter(entry, id, result)
+    local letter = kind == 'dead' and letter_of(entry, id, result)
     local acked = redis.pcall('XACK', jobs, group, entry)
     -- no stream any more: the result is recorded all the same; anything else (MISCONF,
     -- NOREPLICAS ...) is told by the first write, so nothing has changed yet
-    if is_error(acked) and not string.find(acked.err, 'WRONGTYPE', 1, true) then
+    if is_error(acked) and not says(acked, 'WRONGTYPE') then
       return acked
     end
     redis.pcall('XDEL', jobs, entry)
@@ -65,17 +83,17 @@ for i = 0, (#KEYS - 2) / 2 - 1 do
       first = redis.call('SET', result_key, result, 'NX', 'PX', ttl) ~= false
     end
     code = first and 1 or 2
-    if first and reply_key ~= jobs then
-      local added = redis.pcall('XADD', reply_key, 'MAXLEN', '~', reply_max, '*',
-        'id', id, 'result', result)
-      if is_error(added) then
-        code = code + 4
-      else
-        redis.call('PEXPIRE', reply_key, ttl)
-      end
+    -- From here on a fault (a key of another type) must not undo the rest, nor stop the
+    -- jobs that follow.
+    if id ~= entry then
+      pcall(forget_id, ids, id, entry)
     end
-    if dead_letter and is_error(redis.pcall(unpack(dead_letter))) then
-      code = code + 8
+    if first and reply_key ~= jobs and not pcall(add_reply, reply_key, ttl, id, result) then
+      code = code + 4
+    end
+    if first and letter then
+      local is_done, is_kept = pcall(add_letter, letter)
+      code = is_done and is_kept and code or code + 8
     end
   end
   codes[#codes + 1] = code

@@ -1,48 +1,26 @@
 -- release: hand jobs back to their queue, as new entries that any daemon may take at once
 --
--- KEYS  jobs
--- ARGV  group, consumer, then for each job: entry id, job id, submitted (unix ms)
+-- KEYS  jobs, ids
+-- ARGV  group, consumer, then for each job: entry id, job id, submitted (unix ms),
+--       attempt to come, deaths, interruptions
 -- Returns for each job: 1 handed back, 0 not ours any more.
 --
--- The new entry has a new entry id but remains the same job: the old id travels as the
--- field `id`, the time of submission as `stint-submitted`.
-local jobs, group, consumer = KEYS[1], ARGV[1], ARGV[2]
+-- The new entry has a new entry id but remains the same job: see copy_of().
+local jobs, ids = KEYS[1], KEYS[2]
 
-local function is_error(r)
-  return type(r) == 'table' and r.err ~= nil
+local refused = begin_writing(jobs)
+if refused then
+  return refused
 end
-
--- The entry's fields with the two that travel set anew, as arguments of XADD; nil when
--- it is not held by this consumer or is gone.
-local function copy(entry, id, submitted)
-  local held = redis.pcall('XPENDING', jobs, group, entry, entry, 1, consumer)
-  if is_error(held) or #held == 0 then
-    return nil
-  end
-  local range = redis.call('XRANGE', jobs, entry, entry)
-  if #range == 0 then
-    return nil
-  end
-  local args, fields = {'XADD', jobs, '*', 'id', id, 'stint-submitted', submitted}, range[1][2]
-  for i = 1, #fields, 2 do
-    if fields[i] ~= 'id' and fields[i] ~= 'stint-submitted' then
-      args[#args + 1] = fields[i]
-      args[#args + 1] = fields[i + 1]
-    end
-  end
-  return args
-end
-
 local codes = {}
-for i = 3, #ARGV, 3 do
-  local entry = ARGV[i]
-  local args = copy(entry, ARGV[i + 1], ARGV[i + 2])
-  if args then
-    -- XACK first: see finish.lua
-    redis.call('XACK', jobs, group, entry)
-    redis.call('XDEL', jobs, entry)
-    redis.call(unpack(args))
+for i = 3, #ARGV, 6 do
+  local entry, id, submitted, attempt, deaths, interruptions = unpack(ARGV, i, i + 5)
+  local fields = fields_of_mine(entry)
+  if fields then
+    local copy = copy_of(fields, id, submitted, attempt, deaths, interruptions)
+    redis.call('HSET', ids, id, redis.call('XADD', jobs, '*', unpack(copy)))
+    remove(entry)
   end
-  codes[#codes + 1] = args and 1 or 0
+  codes[#codes + 1] = fields and 1 or 0
 end
 return codes

@@ -1,0 +1,74 @@
+/*
+ * cmd_cancel.c - stintctl cancel
+ */
+#include <stdio.h>
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/out.h"
+#include "daemon/ctl/where.h"
+#include "lib/base/cleanup.h"
+#include "lib/client/admin.h"
+
+static int
+tell_json(const struct ctl_opts *o, const char *id, enum client_job_state state)
+{
+	cleanup(json_decrefp) json_t *doc = json_pack("{s:s, s:s, s:s, s:b}", "id", id,
+		"queue", o->queue, "state", client_job_state_name(state), "requested",
+		state != CLIENT_JOB_FINISHED);
+	const int code = out_json(doc);
+
+	return code == EXIT_OK && state == CLIENT_JOB_FINISHED ? EXIT_NONE : code;
+}
+
+static int
+run(const struct ctl_opts *o, char **args, int count)
+{
+	cleanup(client_freep) struct client *c = NULL;
+	enum client_job_state state;
+	struct stint_err err = {0};
+	const char *id = args[0];
+	int code;
+
+	(void)count;
+	code = ctl_check_id(id);
+	if (code == 0)
+		code = where_connect(o, &c);
+	if (code != 0)
+		return code;
+	if (client_cancel(c, o->queue, id, &state, &err) < 0)
+		return ctl_fail(&err);
+	if (o->is_json)
+		return tell_json(o, id, state);
+	if (state == CLIENT_JOB_FINISHED)
+		return ctl_say(
+			EXIT_NONE, "%s has finished, there is nothing to cancel", id);
+	if (state == CLIENT_JOB_UNKNOWN)
+		printf("%s: cancel requested; not found, unless it waits under an id of "
+		       "its "
+		       "own\n",
+			id);
+	else
+		printf("%s: cancel requested, it was %s\n", id,
+			client_job_state_name(state));
+	return EXIT_OK;
+}
+
+static const char help[] =
+	"Usage: stintctl cancel [OPTION]... ID\n"
+	"\n"
+	"Ask the daemons to cancel a job, and print where it was: waiting, running,\n"
+	"delayed, retrying, or unknown. They do so within moments, and its result is\n"
+	"then \"cancelled\"; \"stintctl wait ID\" waits for it. One that waits under an "
+	"id\n"
+	"of its own is unknown, too: it is cancelled when its turn comes. Exit 3 if it\n"
+	"has finished.\n"
+	"\n"
+	"  -q, --queue QUEUE  where the job is; default if left out\n";
+
+const struct ctl_command cmd_cancel = {
+	.name = "cancel",
+	.takes = "q",
+	.min_args = 1,
+	.max_args = 1,
+	.help = help,
+	.run = run,
+};
