@@ -21,11 +21,15 @@ enum result_store { STORE_ALL, STORE_FAILURES, STORE_NONE };
 
 struct handler_conf {
 	char *name;
+	bool is_worker;     /* argv is `worker`, else `command` */
 	char **argv;        /* NULL-terminated */
 	char **environment; /* "NAME=value", NULL-terminated; never NULL */
 	char *directory;    /* NULL: the daemon's own */
 	int64_t timeout_ms;
 	int64_t kill_grace_ms;
+	int64_t ready_timeout_ms; /* of a worker, as the next two */
+	int64_t idle_timeout_ms;  /* 0: none */
+	int max_jobs;             /* 0: none */
 	int64_t output_limit_bytes;
 	int64_t payload_limit_bytes;
 	int retries;     /* of a failed attempt, when the job does not say */

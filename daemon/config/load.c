@@ -72,14 +72,6 @@ load_section(struct loader *l, const char *section, const struct yaml_tree *node
 		return;
 	for (const struct yaml_tree *n = node->first; n; n = n->next)
 		load_key(l, section, n);
-	for (size_t i = 0; i < schema_key_count; i++) {
-		const struct schema_key *row = &schema_keys[i];
-		const char *name = schema_name_in(row, section);
-
-		if (name && row->flags & KEY_REQUIRED && !yaml_tree_find(node, name))
-			faults_at(&l->faults, node, "expected the key \"%s\", got none",
-				name);
-	}
 }
 
 /* Told where the file says the one or the other; where it says neither, it is so by
@@ -98,6 +90,31 @@ check_retries(struct loader *l, const struct yaml_tree *section)
 	else if ((node = yaml_tree_find(section, "max_retries")))
 		faults_at(&l->faults, node, "expected at least retries (%d), got %d",
 			h->retries, h->max_retries);
+}
+
+/* What a handler is, and the keys that only one kind of it has. */
+static void
+check_kind(struct loader *l, const struct yaml_tree *section)
+{
+	const struct yaml_tree *worker = yaml_tree_find(section, "worker");
+	bool has_command = yaml_tree_find(section, "command") != NULL;
+
+	if (section->kind != TREE_MAP && section->kind != TREE_NULL)
+		return;
+	l->handler->is_worker = worker != NULL;
+	if (worker && has_command)
+		faults_at(&l->faults, worker,
+			"expected only one of \"command\" and \"worker\", got both");
+	if (!worker && !has_command)
+		faults_at(&l->faults, section,
+			"expected the key \"command\" or \"worker\", got none");
+	for (const struct yaml_tree *n = worker ? NULL : section->first; n; n = n->next) {
+		const struct schema_key *row = schema_find("handlers.*", n->key);
+
+		if (row && row->flags & KEY_OF_WORKER)
+			faults_at(&l->faults, n,
+				"expected only for a handler with \"worker\"");
+	}
 }
 
 static struct handler_conf *
@@ -133,6 +150,7 @@ load_handler(struct loader *l, const struct yaml_tree *node)
 	}
 	l->handler = h;
 	load_section(l, "handlers.*", node);
+	check_kind(l, node);
 	check_retries(l, node);
 	l->handler = &l->preset;
 	HASH_ADD_KEYPTR(hh, l->config->handlers, h->name, strlen(h->name), h);

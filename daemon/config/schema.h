@@ -27,7 +27,7 @@ enum schema_type {
 };
 
 enum schema_flags {
-	KEY_REQUIRED = 1 << 0,      /* in each section that it belongs to */
+	KEY_OF_WORKER = 1 << 0,     /* only for a handler that has `worker` */
 	KEY_NEEDS_RESTART = 1 << 1, /* a reload cannot change it */
 	KEY_FOR_CLIENTS = 1 << 2,   /* read by config_load_redis(), too */
 	KEY_OF_HANDLER =

@@ -99,7 +99,8 @@ call_handler(struct worker *me, struct attempt *a)
 	const int64_t now_unix_ms = out->started_unix_ms;
 	bool by_deadline;
 	const int64_t budget = budget_ms(a, now_unix_ms, &by_deadline);
-	const struct handler_call call = {.conf = a->handler,
+	const struct handler_call call = {.config = a->config,
+		.conf = a->handler,
 		.job = a->job,
 		.queue = a->queue->name,
 		.budget_ms = budget,

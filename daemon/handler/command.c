@@ -143,29 +143,54 @@ is_inherited(const char *entry)
 	return strncmp(entry, "LC_", 3) == 0;
 }
 
+/* Directory and arguments. */
+static void
+begin(struct command *c, const struct handler_conf *conf)
+{
+	buf_reset(c->block, KEEPER_CHUNK_BYTES);
+	add_string(c, conf->directory ? conf->directory : "");
+	for (; conf->argv[c->argc]; c->argc++)
+		add_string(c, conf->argv[c->argc]);
+	c->env_start = c->block->len;
+}
+
+static int
+finish(struct command *c, const struct handler_conf *conf, struct keeper_msg *ret_msg,
+	struct stint_err *err)
+{
+	for (char **e = conf->environment; *e; e++)
+		add_entry(c, *e);
+	for (char **e = environ; *e; e++)
+		if (is_inherited(*e))
+			add_entry(c, *e);
+	if (c->block->failed)
+		return stint_err_set(err, -ENOMEM, "no memory for the environment");
+	*ret_msg = (struct keeper_msg){.verb = KEEPER_START,
+		.argc = c->argc,
+		.envc = c->envc,
+		.block_bytes = c->block->len};
+	return 0;
+}
+
 int
 command_build(struct buf *block, struct keeper_msg *ret_msg,
 	const struct handler_call *call, struct stint_err *err)
 {
-	const struct handler_conf *conf = call->conf;
 	struct command c = {.block = block};
 	int r;
 
-	buf_reset(block, KEEPER_CHUNK_BYTES);
-	add_string(&c, conf->directory ? conf->directory : "");
-	for (; conf->argv[c.argc]; c.argc++)
-		add_string(&c, conf->argv[c.argc]);
-	c.env_start = block->len;
+	begin(&c, call->conf);
 	r = add_job(&c, call, err);
-	if (r < 0)
-		return r;
-	for (char **e = conf->environment; *e; e++)
-		add_entry(&c, *e);
-	for (char **e = environ; *e; e++)
-		if (is_inherited(*e))
-			add_entry(&c, *e);
-	if (block->failed)
-		return stint_err_set(err, -ENOMEM, "no memory for the environment");
-	*ret_msg = (struct keeper_msg){KEEPER_START, c.argc, c.envc, block->len};
-	return 0;
+	return r < 0 ? r : finish(&c, call->conf, ret_msg, err);
+}
+
+int
+command_build_worker(struct buf *block, struct keeper_msg *ret_msg,
+	const struct handler_conf *conf, struct stint_err *err)
+{
+	struct command c = {.block = block};
+
+	begin(&c, conf);
+	add_value(&c, "STINT_HANDLER", conf->name, strlen(conf->name));
+	return finish(&c, conf, ret_msg, err);
 }

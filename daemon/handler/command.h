@@ -1,5 +1,5 @@
 /*
- * command.h - what a command is started with: directory, arguments, environment
+ * command.h - what a process is started with: directory, arguments, environment
  */
 #ifndef HANDLER_COMMAND_H
 #define HANDLER_COMMAND_H
@@ -24,5 +24,13 @@
  */
 int command_build(struct buf *block, struct keeper_msg *ret_msg,
 	const struct handler_call *call, struct stint_err *err);
+
+/**
+ * command_build_worker() - the same for a process that serves many jobs
+ *
+ * Of the job's variables its environment has STINT_HANDLER only. Return: 0; -ENOMEM.
+ */
+int command_build_worker(struct buf *block, struct keeper_msg *ret_msg,
+	const struct handler_conf *conf, struct stint_err *err);
 
 #endif

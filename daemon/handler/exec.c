@@ -13,19 +13,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/handler/command.h"
-#include "daemon/handler/fdpass.h"
-#include "daemon/handler/handler.h"
-#include "daemon/handler/keeper.h"
-#include "daemon/handler/zygote.h"
+#include "daemon/handler/ending.h"
+#include "daemon/handler/keeping.h"
+#include "daemon/handler/slot.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/units.h"
 
@@ -37,12 +34,6 @@ enum {
 	/* sysexits.h: EX_USAGE and EX_DATAERR, failures that a retry will not mend */
 	EXIT_USAGE = 64,
 	EXIT_DATAERR = 65,
-};
-
-struct handler_slot {
-	struct zygote *zygote;
-	int keeper_fd;    /* -1: none yet, or it was lost */
-	struct buf block; /* of START; the memory is kept from job to job */
 };
 
 enum { OUT, ERR, IN, STREAM_COUNT }; /* in the order of START's descriptors */
@@ -66,29 +57,6 @@ struct run {
 	bool is_lost;       /* the keeper was */
 	struct keeper_reply reply;
 };
-
-int
-handler_slot_new(struct zygote *zygote, struct handler_slot **ret_slot)
-{
-	struct handler_slot *slot = calloc(1, sizeof *slot);
-
-	if (!slot)
-		return -ENOMEM;
-	slot->zygote = zygote;
-	slot->keeper_fd = -1;
-	*ret_slot = slot;
-	return 0;
-}
-
-void
-handler_slot_free(struct handler_slot *slot)
-{
-	if (!slot)
-		return;
-	close_fd(&slot->keeper_fd);
-	buf_fini(&slot->block);
-	free(slot);
-}
 
 /* ---- prepare ---- */
 
@@ -149,24 +117,6 @@ run_fini(struct run *run)
 /* ---- start ---- */
 
 static int
-send_start(const struct run *run, const struct keeper_msg *msg)
-{
-	const struct buf *block = &run->slot->block;
-	size_t n = block->len < KEEPER_CHUNK_BYTES ? block->len : KEEPER_CHUNK_BYTES;
-	int r = fdpass_send(run->slot->keeper_fd, msg, sizeof *msg, block->data, n,
-		run->theirs, run->theirs[IN] < 0 ? IN : STREAM_COUNT);
-
-	for (size_t at = n; r == 0 && at < block->len; at += n) {
-		n = block->len - at;
-		if (n > KEEPER_CHUNK_BYTES)
-			n = KEEPER_CHUNK_BYTES;
-		r = fdpass_send(
-			run->slot->keeper_fd, block->data + at, n, NULL, 0, NULL, 0);
-	}
-	return r;
-}
-
-static int
 start(struct run *run, struct stint_err *err)
 {
 	struct handler_slot *slot = run->slot;
@@ -175,33 +125,11 @@ start(struct run *run, struct stint_err *err)
 
 	if (r < 0)
 		return r;
-	if (slot->keeper_fd >= 0) {
-		r = send_start(run, &msg);
-		if (r == 0)
-			return 0;
-		close_fd(&slot->keeper_fd); /* it was lost since the last job */
-	}
-	r = zygote_fork_keeper(slot->zygote, &slot->keeper_fd, err);
-	if (r < 0)
-		return r;
-	r = send_start(run, &msg);
-	if (r < 0) {
-		close_fd(&slot->keeper_fd);
-		stint_err_set(err, r, "its supervisor was lost: %s", strerror(-r));
-	}
-	return r;
+	return keeping_start(slot->zygote, &slot->keeper_fd, &msg, &slot->block,
+		run->theirs, run->theirs[IN] < 0 ? IN : STREAM_COUNT, err);
 }
 
 /* ---- watch ---- */
-
-static void
-tell_keeper(struct run *run, enum keeper_verb verb)
-{
-	struct keeper_msg msg = {.verb = verb};
-
-	/* When it is gone, the end of file says so. */
-	fdpass_send(run->slot->keeper_fd, &msg, sizeof msg, NULL, 0, NULL, 0);
-}
 
 /* One read of stdout. Return: may there be more? */
 static bool
@@ -223,36 +151,21 @@ gather_output(struct run *run)
 	if (run->reason == BY_ITSELF)
 		run->reason = OUTPUT_OVER;
 	if (!run->is_done)
-		tell_keeper(run, KEEPER_KILL);
+		keeping_tell(run->slot->keeper_fd, KEEPER_KILL, 0);
 	run->kill_at_ms = STINT_NEVER;
 	return false;
 }
 
-/* One read of stderr, of which the last bytes are kept. */
 static bool
 gather_stderr(struct run *run)
 {
-	struct buf *tail = &run->out->stderr_tail;
 	char chunk[READ_BYTES];
 	ssize_t n = read(run->ours[ERR], chunk, sizeof chunk);
 
 	if (n <= 0)
 		return false;
-	buf_add(tail, chunk, (size_t)n);
-	if (tail->len > OUTCOME_STDERR_BYTES)
-		buf_shift(tail, tail->len - OUTCOME_STDERR_BYTES);
+	ending_add_stderr(run->out, chunk, (size_t)n);
 	return true;
-}
-
-static int64_t
-grace_ms(const struct run *run)
-{
-	const int64_t kill_grace_ms = run->call->conf->kill_grace_ms;
-
-	if (stint_ctx_cause(run->ctx, NULL) != HANDLER_CAUSE_LEASE ||
-		kill_grace_ms < run->call->lease_grace_ms)
-		return kill_grace_ms;
-	return run->call->lease_grace_ms;
 }
 
 /* The context may have ended, and what it has ended may need more than a hint. */
@@ -261,37 +174,20 @@ heed_ctx(struct run *run)
 {
 	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
 		run->reason = CTX_ENDED;
-		run->kill_at_ms = stint_at_ms(grace_ms(run));
-		tell_keeper(run, KEEPER_TERM);
+		run->kill_at_ms = stint_at_ms(ending_grace_ms(run->ctx, run->call));
+		keeping_tell(run->slot->keeper_fd, KEEPER_TERM, 0);
 	}
 	if (run->kill_at_ms != STINT_NEVER && run->kill_at_ms <= stint_now_ms()) {
 		run->kill_at_ms = STINT_NEVER;
-		tell_keeper(run, KEEPER_KILL);
+		keeping_tell(run->slot->keeper_fd, KEEPER_KILL, 0);
 	}
 }
 
 static void
 take_reply(struct run *run)
 {
-	ssize_t n = recv(run->slot->keeper_fd, &run->reply, sizeof run->reply, 0);
-
 	run->is_done = true;
-	run->is_lost = n != (ssize_t)sizeof run->reply;
-	if (run->is_lost)
-		close_fd(&run->slot->keeper_fd); /* the next job gets a new one */
-}
-
-static int
-poll_timeout_ms(const struct run *run)
-{
-	int64_t left_ms;
-
-	if (run->kill_at_ms == STINT_NEVER)
-		return -1;
-	left_ms = run->kill_at_ms - stint_now_ms();
-	if (left_ms < 0)
-		return 0;
-	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+	run->is_lost = keeping_reply(&run->slot->keeper_fd, &run->reply) < 0;
 }
 
 static void
@@ -307,7 +203,7 @@ watch(struct run *run)
 				.events = POLLIN},
 		};
 
-		if (poll(p, ARRAY_LEN(p), poll_timeout_ms(run)) < 0)
+		if (poll(p, ARRAY_LEN(p), ending_poll_ms(run->kill_at_ms)) < 0)
 			continue; /* EINTR */
 		if (p[1].revents)
 			gather_output(run);
@@ -336,56 +232,14 @@ has_exited_zero(const struct run *run)
 }
 
 static void
-conclude_timeout(const struct run *run)
+conclude_status(struct outcome *out)
 {
-	char text[UNITS_TEXT_BYTES];
+	char text[ENDING_TEXT_BYTES];
 
-	outcome_fail(run->out, JOB_TIMEOUT, "timed out after %s",
-		units_format_span(run->call->budget_ms, text));
-}
-
-static void
-conclude_ended(const struct run *run)
-{
-	struct stint_err cause;
-	int code = stint_ctx_cause(run->ctx, &cause);
-
-	if (code == -ETIMEDOUT)
-		conclude_timeout(run);
-	else if (code != HANDLER_CAUSE_SHUTDOWN && code != HANDLER_CAUSE_LEASE)
-		outcome_fail(run->out, JOB_CANCELLED, "%s", cause.msg);
-	else if (!has_exited_zero(run))
-		outcome_fail(run->out, JOB_HANDED_BACK, "%s", cause.msg);
-}
-
-static void
-conclude_failed_start(const struct run *run)
-{
-	const struct handler_conf *conf = run->call->conf;
-	const char *why = strerror(run->reply.error);
-
-	if (run->reply.failed_at == KEEPER_DIRECTORY)
-		outcome_fail(
-			run->out, JOB_ERROR, "directory %s: %s", conf->directory, why);
-	else if (run->reply.failed_at == KEEPER_EXEC)
-		outcome_fail(
-			run->out, JOB_ERROR, "cannot execute %s: %s", conf->argv[0], why);
-	else
-		outcome_fail(run->out, JOB_ERROR, "cannot start a process: %s", why);
-}
-
-static void
-conclude_status(const struct run *run)
-{
-	struct outcome *out = run->out;
-	const char *name = sigabbrev_np(out->signal);
-
-	if (out->signal && name)
-		outcome_fail(out, JOB_CRASHED, "killed by SIG%s", name);
-	else if (out->signal)
-		outcome_fail(out, JOB_CRASHED, "killed by signal %d", out->signal);
+	if (out->signal)
+		outcome_fail(out, JOB_CRASHED, "%s", ending_text(out, text));
 	else if (out->exit_code != 0)
-		outcome_fail(out, JOB_ERROR, "exit code %d", out->exit_code);
+		outcome_fail(out, JOB_ERROR, "%s", ending_text(out, text));
 	out->for_good = out->exit_code == EXIT_USAGE || out->exit_code == EXIT_DATAERR;
 }
 
@@ -396,14 +250,10 @@ conclude(const struct run *run)
 	struct outcome *out = run->out;
 	char text[UNITS_TEXT_BYTES];
 
-	if (!run->is_lost && reply->failed_at == KEEPER_DONE) {
-		if (WIFEXITED(reply->status))
-			out->exit_code = WEXITSTATUS(reply->status);
-		else
-			out->signal = WTERMSIG(reply->status);
-	}
+	if (!run->is_lost)
+		ending_status(reply, out);
 	if (run->reason == CTX_ENDED) {
-		conclude_ended(run);
+		ending_conclude(run->ctx, run->call, has_exited_zero(run), out);
 	} else if (run->reason == OUTPUT_OVER) {
 		outcome_fail(out, JOB_ERROR, "output over %s (output_limit)",
 			units_format_size(run->call->conf->output_limit_bytes, text));
@@ -411,11 +261,11 @@ conclude(const struct run *run)
 	} else if (run->is_lost) {
 		outcome_fail(out, JOB_CRASHED, "its supervisor was killed");
 	} else if (reply->failed_at != KEEPER_DONE) {
-		conclude_failed_start(run);
+		ending_failed_start(reply, run->call->conf, out);
 	} else if (out->output.failed) {
 		outcome_fail(out, JOB_ERROR, "no memory for its output");
 	} else {
-		conclude_status(run);
+		conclude_status(out);
 	}
 }
 
@@ -442,7 +292,7 @@ begin(struct run *run)
 }
 
 void
-handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
+exec_run(struct stint_ctx *ctx, struct handler_slot *slot,
 	const struct handler_call *call, struct outcome *out)
 {
 	cleanup(run_fini) struct run run = {
@@ -455,10 +305,6 @@ handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
 		.kill_at_ms = STINT_NEVER,
 	};
 
-	if (stint_ctx_err(ctx) < 0) {
-		conclude_ended(&run);
-		return;
-	}
 	if (begin(&run) < 0)
 		return;
 	watch(&run);

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-enum { FDPASS_MAX = 3 }; /* descriptors in one message */
+enum { FDPASS_MAX = 5 }; /* descriptors in one message */
 
 /* Send one message; the descriptors stay the caller's. Never raises SIGPIPE.
  * Blocks while the socket is full. Return: 0 or -errno. */

@@ -1,10 +1,11 @@
 /*
  * handler.h - runs one attempt at a job, in a worker's thread
  *
- * Each worker owns a slot: what it keeps between jobs (its keeper process). A run
- * takes as long as the handler does; the context bounds it. Whatever happens, the
- * outcome is filled, everything that the job started is gone, and the slot is fit
- * for the next job.
+ * Each worker owns a slot: what it keeps between jobs (its keeper process, and the
+ * processes of its `worker` handlers, each under a keeper of its own). A run takes as
+ * long as the handler does; the context bounds it. Whatever happens, the outcome is
+ * filled, everything that a command started is gone, and the slot is fit for the next
+ * job. What a `worker` process starts lives at most as long as that does.
  */
 #ifndef HANDLER_HANDLER_H
 #define HANDLER_HANDLER_H
@@ -21,6 +22,7 @@ struct handler_slot;
 
 /* What a handler is told about the attempt, beside the job. */
 struct handler_call {
+	struct config *config; /* that conf is of; the caller's reference */
 	const struct handler_conf *conf;
 	const struct job *job;
 	const char *queue;
@@ -36,7 +38,10 @@ struct handler_call {
 
 /* 0 or -ENOMEM. The keeper process is forked by the first job that needs it. */
 int handler_slot_new(struct zygote *zygote, struct handler_slot **ret_slot);
-void handler_slot_free(struct handler_slot *slot); /* ends the keeper; takes NULL */
+
+/* Ends all processes of the slot; those of `worker` handlers may finish for their
+ * kill_grace, and that is how long it may block. Takes NULL. */
+void handler_slot_free(struct handler_slot *slot);
 
 /**
  * handler_run() - one attempt

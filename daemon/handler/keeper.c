@@ -16,6 +16,7 @@
  * ThreadSanitizer vfork() is fork().
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +29,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <stint/clock.h>
 #include "daemon/handler/children.h"
+#include "daemon/handler/ending.h"
 #include "daemon/handler/fdpass.h"
 #include "daemon/handler/keeper.h"
 #include "lib/base/buf.h"
@@ -38,6 +41,9 @@
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 enum {
+	WORKER_IN_FD = 3, /* where a worker process reads frames */
+	WORKER_OUT_FD = 4,
+	PULSE_FD = 4,    /* in fds */
 	LEFTOVER_MS = 2, /* for those who were killed with the job's group */
 	RESCAN_MS = 20,  /* for those who were killed one by one */
 	RESCAN_MAX_MS =
@@ -53,11 +59,14 @@ struct keeper {
 	struct buf block; /* of the command */
 	char **argv;      /* into block; envp is behind it in the same array */
 	char **envp;
-	int fds[FDPASS_MAX]; /* stdout, stderr, stdin */
+	struct keeper_msg msg; /* the START */
+	int fds[FDPASS_MAX];   /* that came with it, as keeper.h says */
 	size_t fd_count;
+	struct keeper_pulse *pulse; /* NULL: none */
 
-	pid_t main;      /* the main process, and the job's process group */
-	bool is_running; /* the main process is there, or not reaped yet */
+	pid_t main;         /* the main process, and the job's process group */
+	bool is_running;    /* the main process is there, or not reaped yet */
+	int64_t kill_at_ms; /* STINT_NEVER: it was not told to end in time */
 	int status;
 };
 
@@ -113,6 +122,26 @@ child_exec(char **argv, char **envp)
 	}
 }
 
+/* Put the descriptors in their places. Those for 3 and 4 may lie there in the wrong
+ * order, so they are moved out of the way first. */
+static int
+child_fds(const struct keeper *k)
+{
+	const int *fds = k->fds;
+
+	if (dup2(fds[0], STDOUT_FILENO) < 0 || dup2(fds[1], STDERR_FILENO) < 0)
+		return -1;
+	if (k->msg.is_worker) {
+		int in = fcntl(fds[2], F_DUPFD_CLOEXEC, WORKER_OUT_FD + 1);
+		int out = fcntl(fds[3], F_DUPFD_CLOEXEC, WORKER_OUT_FD + 1);
+
+		if (in < 0 || out < 0 || dup2(in, WORKER_IN_FD) < 0)
+			return -1;
+		return dup2(out, WORKER_OUT_FD);
+	}
+	return k->fd_count > 2 ? dup2(fds[2], STDIN_FILENO) : 0;
+}
+
 static noreturn void
 child_main(struct keeper *k)
 {
@@ -123,8 +152,7 @@ child_main(struct keeper *k)
 	prctl(PR_SET_PDEATHSIG, (long)SIGKILL);
 	if (getppid() != k->self)
 		_exit(127); /* the keeper was killed before it could be noticed */
-	if (dup2(k->fds[0], STDOUT_FILENO) < 0 || dup2(k->fds[1], STDERR_FILENO) < 0 ||
-		(k->fd_count > 2 && dup2(k->fds[2], STDIN_FILENO) < 0))
+	if (child_fds(k) < 0)
 		child_fail(k, KEEPER_FORK, errno);
 	if (*directory && chdir(directory) < 0)
 		child_fail(k, KEEPER_DIRECTORY, errno);
@@ -161,7 +189,7 @@ split_block(struct keeper *k, const struct keeper_msg *m)
 static bool
 receive_start(struct keeper *k)
 {
-	struct keeper_msg m;
+	struct keeper_msg *m = &k->msg;
 	char *room;
 	ssize_t n;
 
@@ -170,20 +198,38 @@ receive_start(struct keeper *k)
 		room = buf_room(&k->block, KEEPER_CHUNK_BYTES);
 		if (!room)
 			return false;
-		n = fdpass_recv(k->sock, &m, sizeof m, room, KEEPER_CHUNK_BYTES, k->fds,
+		n = fdpass_recv(k->sock, m, sizeof *m, room, KEEPER_CHUNK_BYTES, k->fds,
 			&k->fd_count);
-		if (n < (ssize_t)sizeof m)
+		if (n < (ssize_t)sizeof *m)
 			return false;
-	} while (m.verb != KEEPER_START);
-	k->block.len = (size_t)n - sizeof m;
-	while (k->block.len < m.block_bytes) {
+	} while (m->verb != KEEPER_START);
+	k->block.len = (size_t)n - sizeof *m;
+	while (k->block.len < m->block_bytes) {
 		room = buf_room(&k->block, KEEPER_CHUNK_BYTES);
 		n = room ? recv(k->sock, room, KEEPER_CHUNK_BYTES, 0) : -1;
 		if (n <= 0)
 			return false;
 		k->block.len += (size_t)n;
 	}
-	return split_block(k, &m);
+	return split_block(k, m);
+}
+
+/* The pulse is not for the process: it must not reach what it could write to. */
+static void
+map_pulse(struct keeper *k)
+{
+	void *p = mmap(NULL, sizeof *k->pulse, PROT_READ | PROT_WRITE, MAP_SHARED,
+		k->fds[PULSE_FD], 0);
+
+	k->pulse = p == MAP_FAILED ? NULL : p;
+}
+
+static void
+unmap_pulse(struct keeper *k)
+{
+	if (k->pulse)
+		munmap(k->pulse, sizeof *k->pulse);
+	k->pulse = NULL;
 }
 
 static void
@@ -257,10 +303,56 @@ obey(struct keeper *k)
 {
 	struct keeper_msg m;
 
-	if (recv(k->sock, &m, sizeof m, 0) == (ssize_t)sizeof m && m.verb == KEEPER_TERM)
+	if (recv(k->sock, &m, sizeof m, 0) != (ssize_t)sizeof m)
+		m.verb = KEEPER_KILL;
+	if (m.verb == KEEPER_TERM)
 		terminate(k);
+	else if (m.verb == KEEPER_RETIRE)
+		k->kill_at_ms = stint_at_ms(m.grace_ms);
 	else
 		kill_all(k);
+}
+
+/* Since when the process has been idle; negative: it is not, or nobody asks. */
+static int64_t
+idle_since_ms(const struct keeper *k)
+{
+	if (!k->pulse || k->kill_at_ms != STINT_NEVER)
+		return KEEPER_BUSY;
+	/* Relaxed: the value is all that the two sides tell each other. */
+	return atomic_load_explicit(&k->pulse->idle_since_ms, memory_order_relaxed);
+}
+
+/* When to look at the time again. One that has a job is looked at again when it can
+ * have been idle for long enough at the earliest. */
+static int64_t
+next_look_ms(const struct keeper *k)
+{
+	int64_t since_ms;
+
+	if (!k->pulse || k->kill_at_ms != STINT_NEVER)
+		return k->kill_at_ms;
+	since_ms = idle_since_ms(k);
+	return (since_ms < 0 ? stint_now_ms() : since_ms) + k->msg.idle_ms;
+}
+
+/* End it when it has been idle for too long, or was told to end too long ago. */
+static void
+heed_time(struct keeper *k)
+{
+	int64_t now_ms = stint_now_ms(), since_ms = idle_since_ms(k);
+
+	if (k->kill_at_ms <= now_ms) {
+		k->kill_at_ms = STINT_NEVER;
+		kill_all(k);
+	}
+	if (since_ms < 0 || now_ms - since_ms < k->msg.idle_ms ||
+		!atomic_compare_exchange_strong_explicit(&k->pulse->idle_since_ms,
+			&since_ms, KEEPER_ENDED, memory_order_relaxed,
+			memory_order_relaxed))
+		return;
+	k->kill_at_ms = now_ms + k->msg.grace_ms;
+	terminate(k);
 }
 
 static void
@@ -273,11 +365,13 @@ watch(struct keeper *k)
 	bool has_children = k->is_running;
 
 	while (k->is_running) {
-		poll(p, ARRAY_LEN(p), -1);
+		poll(p, ARRAY_LEN(p), ending_poll_ms(next_look_ms(k)));
 		if (p[0].revents)
 			obey(k);
 		if (p[1].revents)
 			children_noticed(k->signal_fd);
+		if (k->msg.is_worker)
+			heed_time(k);
 		has_children = reap(k);
 	}
 	if (has_children)
@@ -291,13 +385,17 @@ run_job(struct keeper *k)
 
 	if (!receive_start(k))
 		_exit(0);
-	if (k->fd_count >= 2)
+	k->kill_at_ms = STINT_NEVER;
+	if (k->fd_count > PULSE_FD)
+		map_pulse(k);
+	if (k->fd_count >= (k->msg.is_worker ? PULSE_FD : 2))
 		start(k);
 	else /* there was no room for the pipes in our table */
 		*k->failure = (struct keeper_reply){KEEPER_FORK, EMFILE, 0};
 	while (k->fd_count > 0)
 		close(k->fds[--k->fd_count]);
 	watch(k);
+	unmap_pulse(k);
 	reply = *k->failure;
 	reply.status = k->status;
 	send(k->sock, &reply, sizeof reply, MSG_NOSIGNAL);

@@ -1,12 +1,15 @@
 /*
- * keeper.h - the process that runs the commands of one worker slot, one at a time
+ * keeper.h - the process that runs the commands of one worker slot, one at a time, or
+ * one process of a `worker` handler, which is "the job" here then
  *
  * What the daemon and a keeper say to each other, over SOCK_SEQPACKET:
  *
  *	keeper -> daemon   int: 0, I am there, or the errno that kept me from it
- *	daemon -> keeper   struct keeper_msg START, stdout, stderr[, stdin]; the block
- *	                   behind it, what is left of it in further messages
- *	daemon -> keeper   struct keeper_msg TERM or KILL, any time
+ *	daemon -> keeper   struct keeper_msg START, stdout, stderr[, stdin]; or, with
+ *	                   is_worker, stdout, stderr, 3, 4[, memory of struct
+ *	                   keeper_pulse]; the block behind it, what is left of it in
+ *	                   further messages
+ *	daemon -> keeper   struct keeper_msg TERM, KILL or RETIRE, any time
  *	keeper -> daemon   struct keeper_reply: the main process and all that was below
  *	                   it are gone
  *
@@ -21,21 +24,41 @@
 #ifndef HANDLER_KEEPER_H
 #define HANDLER_KEEPER_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
 #include <sys/resource.h>
 
 /* TERM: SIGTERM to the job's process group and to the children that left it.
- * KILL: SIGKILL to everything. Both mean nothing when no job runs. */
-enum keeper_verb { KEEPER_START, KEEPER_TERM, KEEPER_KILL };
+ * KILL: SIGKILL to everything. RETIRE: it was asked to end; KILL after the grace.
+ * They mean nothing when no job runs. */
+enum keeper_verb { KEEPER_START, KEEPER_TERM, KEEPER_KILL, KEEPER_RETIRE };
 
 struct keeper_msg {
 	enum keeper_verb verb;
 	uint32_t argc; /* START: how many strings in the block */
 	uint32_t envc;
 	size_t block_bytes;
+	bool is_worker;   /* START */
+	int64_t idle_ms;  /* START with a pulse: how long it may be idle */
+	int64_t grace_ms; /* START with a pulse, RETIRE: until KILL */
 };
+
+/**
+ * struct keeper_pulse - memory that says since when a process has been idle
+ *
+ * So that it can be ended without a thread that watches, and without a message per job:
+ * the daemon writes the time (stint_now_ms()) when a job has ended, and swaps it for
+ * KEEPER_BUSY before it gives it another; the keeper swaps a time that is long ago for
+ * KEEPER_ENDED, then sends TERM, and KILL after the grace. Who finds another value than
+ * he knew has lost; so a process is never ended while it has a job.
+ */
+struct keeper_pulse {
+	_Atomic int64_t idle_since_ms;
+};
+enum { KEEPER_BUSY = -1, KEEPER_ENDED = -2 };
 
 /* How far a start got. */
 enum keeper_stage {

@@ -197,6 +197,7 @@ every_key_of_a_handler_is_taken(void **state)
 	assert_string_equal(h->argv[2], "");
 	assert_string_equal(h->argv[3], "two words");
 	assert_null(h->argv[4]);
+	assert_false(h->is_worker);
 	assert_int_equal(h->timeout_ms, INT64_C(30) * 86400 * 1000);
 	assert_int_equal(h->kill_grace_ms, 0);
 	assert_int_equal(h->output_limit_bytes, 64 << 20);
@@ -212,6 +213,40 @@ every_key_of_a_handler_is_taken(void **state)
 	assert_string_equal(h->directory, "/var/lib/app");
 	assert_int_equal(h->result_ttl_ms, INT64_C(365) * 86400 * 1000);
 	assert_int_equal(h->store, STORE_NONE);
+}
+
+static void
+every_key_of_a_worker_is_taken(void **state)
+{
+	cleanup(configp) struct config *c = config_of("handlers:\n"
+						      "  all:\n"
+						      "    worker: [python3, x.py]\n"
+						      "    ready_timeout: 1ms\n"
+						      "    idle_timeout: 30d\n"
+						      "    max_jobs: 1000000000\n"
+						      "  bare: { worker: [x] }\n"
+						      "  none:\n"
+						      "    worker: [x]\n"
+						      "    idle_timeout: none\n"
+						      "    max_jobs: none\n");
+	const struct handler_conf *h = handler_of(c, "all");
+
+	(void)state;
+	assert_true(h->is_worker);
+	assert_string_equal(h->argv[0], "python3");
+	assert_string_equal(h->argv[1], "x.py");
+	assert_null(h->argv[2]);
+	assert_int_equal(h->ready_timeout_ms, 1);
+	assert_int_equal(h->idle_timeout_ms, INT64_C(30) * 86400 * 1000);
+	assert_int_equal(h->max_jobs, 1000000000);
+	h = handler_of(c, "bare");
+	assert_true(h->is_worker);
+	assert_int_equal(h->ready_timeout_ms, 30000);
+	assert_int_equal(h->idle_timeout_ms, 0);
+	assert_int_equal(h->max_jobs, 0);
+	h = handler_of(c, "none");
+	assert_int_equal(h->idle_timeout_ms, 0);
+	assert_int_equal(h->max_jobs, 0);
 }
 
 static void
@@ -444,6 +479,7 @@ main(void)
 		cmocka_unit_test(shipped_file_names_every_key),
 		cmocka_unit_test(every_key_of_the_daemon_is_taken),
 		cmocka_unit_test(every_key_of_a_handler_is_taken),
+		cmocka_unit_test(every_key_of_a_worker_is_taken),
 		cmocka_unit_test(bare_handler_has_the_defaults),
 		cmocka_unit_test(handler_before_defaults_inherits_them_too),
 		cmocka_unit_test(queues_as_a_map_have_weights),
