@@ -158,6 +158,13 @@ $(BUILD)/bench-tools/%: tests/bench/%.c tests/bench/bench.h $(BUILD)/libstint.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libstint.a -pthread -lhiredis
 
+# It runs what workers of the daemon run.
+$(BUILD)/bench-tools/warm: tests/bench/warm.c tests/bench/bench.h $(DAEMON_OBJ) $(WIRE_OBJ) \
+                           $(BUILD)/libstint.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(DAEMON_OBJ) $(WIRE_OBJ) $(BUILD)/libstint.a -pthread \
+	  $(DAEMON_LIBS)
+
 # ---- manual pages ----
 
 man: $(MAN)

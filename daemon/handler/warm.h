@@ -39,7 +39,7 @@ struct warm {
 	struct buf in;
 	struct worker_log log;
 	struct keeper_pulse *pulse; /* NULL: no idle_timeout */
-	int64_t idle_since_ms;      /* as it stands in the pulse */
+	int64_t idle_since_ms;      /* as it stands in the pulse; KEEPER_BUSY */
 	int64_t ready_by_ms;        /* STARTING */
 	int jobs;                   /* it has answered */
 

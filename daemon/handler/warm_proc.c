@@ -22,6 +22,9 @@ enum {
 	EXIT_MS = 200,  /* from closing descriptor 4 until being gone, on a busy host */
 	STARTS_MAX = 2, /* for one job: the first one may die before it gets it */
 	READ_BYTES = 65536, /* what a pipe holds */
+	/* From the end of one job to the next: in less than this a process is hardly ever
+	 * lost, and to look would cost each job a system call. */
+	FRESH_MS = 2,
 };
 
 /* Where a start puts its descriptors, in the order of START. */
@@ -141,13 +144,12 @@ warm_release(struct warm *w, const struct worker_log_of *of)
 	if (w->deaths > 0 || w->backoff.now_ms > 0)
 		recovered(w);
 	worker_log_settle(&w->log, of);
-	if (++w->jobs == w->conf->max_jobs) {
+	w->idle_since_ms = stint_now_ms();
+	if (++w->jobs == w->conf->max_jobs)
 		warm_retire(w);
-	} else if (w->pulse) {
-		w->idle_since_ms = stint_now_ms();
+	else if (w->pulse)
 		atomic_store_explicit(
 			&w->pulse->idle_since_ms, w->idle_since_ms, memory_order_relaxed);
-	}
 }
 
 /* ---- starting ---- */
@@ -391,13 +393,15 @@ has_kept_quiet(struct warm *w)
 
 /* Is it there, and ready for a job? Where it is not, its state says what to do. */
 static bool
-is_fit(struct warm *w)
+is_fit(struct stint_ctx *ctx, struct warm *w, const struct handler_call *call)
 {
+	const int64_t begun_ms = stint_ctx_deadline(ctx) - call->budget_ms;
 	struct pollfd p[] = {
 		{.fd = w->out_fd, .events = POLLIN},
 		{.fd = w->log.fd[WORKER_STDOUT], .events = POLLIN},
 		{.fd = w->log.fd[WORKER_STDERR], .events = POLLIN},
 	};
+	const bool is_fresh = begun_ms - w->idle_since_ms < FRESH_MS;
 	struct keeper_reply reply;
 	struct worker_log_of of;
 
@@ -408,7 +412,7 @@ is_fit(struct warm *w)
 		return false;
 	}
 	w->idle_since_ms = KEEPER_BUSY;
-	if (poll(p, ARRAY_LEN(p), 0) == 0 && w->in.len == 0)
+	if (w->in.len == 0 && (is_fresh || poll(p, ARRAY_LEN(p), 0) == 0))
 		return true;
 	worker_log_drain(&w->log, nobody(w, &of));
 	if (has_kept_quiet(w))
@@ -427,7 +431,7 @@ warm_prepare(struct stint_ctx *ctx, struct handler_slot *slot, struct warm *w,
 	struct worker_log_of old;
 	int r = 1, starts = 0;
 
-	while (w->state != WARM_IDLE || !is_fit(w)) {
+	while (w->state != WARM_IDLE || !is_fit(ctx, w, call)) {
 		r = 0;
 		if (stint_ctx_err(ctx) < 0)
 			r = -ECANCELED;

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measure stintd and print one table.
 
-    run.py [--quick] [--strict] [--only drain,spawn,latency,idle,start,depth,conc]
+    run.py [--quick] [--strict] [--only drain,spawn,latency,warm,idle,start,depth,conc]
 
 A rate or a latency is worth little on a machine that others use, too. So each is held
 against a limit that is measured in the same run, in turns: limit, ours, limit, ours ...
@@ -77,6 +77,7 @@ class Sizes:
     drain_jobs: int
     spawn_jobs: int
     latency_jobs: int
+    warm_jobs: int
     idle_s: int
     starts: int
     depths: tuple
@@ -84,8 +85,8 @@ class Sizes:
     conc_share: float
 
 
-FULL = Sizes(5, 300_000, 5_000, 3_000, 10, 7, (1_000, 100_000, 1_000_000), 3, 1.0)
-QUICK = Sizes(3, 30_000, 1_000, 1_000, 3, 3, (1_000, 10_000, 100_000), 2, 0.1)
+FULL = Sizes(5, 300_000, 5_000, 3_000, 100_000, 10, 7, (1_000, 100_000, 1_000_000), 3, 1.0)
+QUICK = Sizes(3, 30_000, 1_000, 1_000, 30_000, 3, 3, (1_000, 10_000, 100_000), 2, 0.1)
 
 
 # The table
@@ -409,6 +410,23 @@ def bench_idle(sizes):
     ]
 
 
+def bench_warm(sizes):
+    """An echo through processes that stay; limit: the bare round trip over such pipes."""
+    tool, rows = BUILD / "bench-tools" / "warm", []
+    programs = {"C": [tool, "echo"],
+                "Python": [sys.executable, "-S", pathlib.Path(__file__).with_name("echo.py")]}
+    for language, program in programs.items():
+        for slots in (2, WORKERS):
+            limits, ours, jobs = [], [], sizes.warm_jobs // slots
+            for _ in range(sizes.rounds):
+                for kind, rates in (("bare", limits), ("handler", ours)):
+                    rates.append(run_tool("warm", kind, slots, jobs, *program)["jobs_per_s"])
+            rows.append(ratio_row(f"warm {language} process, {slots} slots, jobs/s", limits, ours,
+                                  at_least=0.7))
+            say(f"warm: {rows[-1].figure}: {rows[-1].ours}, ratio {rows[-1].ratio}")
+    return rows
+
+
 def bench_start(sizes):
     """From exec to READY=1."""
     ready_ms = []
@@ -473,6 +491,7 @@ def bench_conc(sizes):
 
 
 BENCHES = {"drain": bench_drain, "spawn": bench_spawn, "latency": bench_latency,
+           "warm": bench_warm,
            "idle": bench_idle, "start": bench_start, "depth": bench_depth,
            "conc": bench_conc}
 
