@@ -11,6 +11,7 @@
 #include <stint/ctx.h>
 #include <stint/pool.h>
 #include "daemon/handler/handler.h"
+#include "daemon/queue/lease.h"
 #include "lib/base/cleanup.h"
 
 /* More than is ever in flight, so that no one waits for room (dispatch.h). */
@@ -107,6 +108,10 @@ call_handler(struct worker *me, struct attempt *a)
 		.lease_grace_ms = a->config->lease_ms / LEASE_GRACE_PART};
 	struct stint_ctx *ctx;
 
+	/* the daemon was suspended: the loop has not come to tell yet */
+	if (lease_is_over(a->leased_at_ms, a->config->lease_ms))
+		return outcome_fail(
+			out, JOB_HANDED_BACK, "its lease ran out before it started");
 	if (budget <= 0) {
 		out->started_unix_ms = 0;
 		return outcome_fail(

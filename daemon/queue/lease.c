@@ -58,6 +58,12 @@ lease_timeout_ms(int64_t lease_ms)
 	return part_ms < TIMEOUT_MAX_MS ? part_ms : TIMEOUT_MAX_MS;
 }
 
+bool
+lease_is_over(int64_t leased_at_ms, int64_t lease_ms)
+{
+	return stint_now_ms() >= leased_at_ms + lease_ms - lease_ms / EXPIRE_PART;
+}
+
 static struct attempt_list *
 in_flight(struct lease *l)
 {

@@ -85,4 +85,8 @@ void lease_on_down(struct lease *l);
  * dead without a sign is noticed well within half a lease. */
 int64_t lease_timeout_ms(int64_t lease_ms);
 
+/* So near its end that nothing is begun under it: its answer came late, or the daemon was
+ * suspended. */
+bool lease_is_over(int64_t leased_at_ms, int64_t lease_ms);
+
 #endif
