@@ -383,6 +383,15 @@ on_is_taking(void *arg)
 	       (admit_pending_count(d->admit) > 0 && commit_is_ready(d->commit));
 }
 
+static bool
+on_is_settled(void *arg)
+{
+	struct daemon *d = arg;
+
+	return flight_count(d->flight) == 0 && !fetch_is_unsure(d->fetch) &&
+	       !claim_is_reading(d->claim);
+}
+
 static void
 on_unblock(void *arg)
 {
@@ -398,6 +407,7 @@ on_drained(void *arg, bool all_stored)
 const struct drain_ops daemon_drain_ops = {
 	.quiesce = on_quiesce,
 	.is_taking = on_is_taking,
+	.is_settled = on_is_settled,
 	.unblock = on_unblock,
 	.on_done = on_drained,
 };

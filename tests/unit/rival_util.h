@@ -12,7 +12,7 @@
 
 #include "tests/unit/task_util.h"
 
-enum { ROUNDS = 1000, DELAY_MAX_NS = 60000, TIMED_MAX_NS = 2000000 };
+enum { ROUNDS = 2000, DELAY_MAX_NS = 60000, TIMED_MAX_NS = 2000000 };
 
 static inline int64_t
 now_ns(void)
