@@ -207,9 +207,12 @@ on_find(void *arg, const struct queue *q, const char *entry_id)
 static void
 give_up(struct attempt *a, const char *why)
 {
+	/* Not with a worker yet: its admission tells, which may be what took it away, its
+	 * answer lost. */
+	if (!a->ctx)
+		return;
 	log_warn(why, F_STR("job", a->job->id.p), F_STR("queue", a->queue->name));
-	if (a->ctx)
-		stint_ctx_cancel_cause(a->ctx, HANDLER_CAUSE_LEASE, why);
+	stint_ctx_cancel_cause(a->ctx, HANDLER_CAUSE_LEASE, why);
 }
 
 static void

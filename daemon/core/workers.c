@@ -17,10 +17,6 @@
 /* More than is ever in flight, so that no one waits for room (dispatch.h). */
 enum { CHANNEL_CAPACITY = 16384 };
 
-/* Jobs are told that their lease runs out when a quarter of it is left (lease.h); what
- * does not end by itself is killed after this part of it, so that there is time to go. */
-enum { LEASE_GRACE_PART = 8 };
-
 struct workers {
 	struct stint_pool *pool;
 	struct stint_chan *jobs;
@@ -105,7 +101,8 @@ call_handler(struct worker *me, struct attempt *a)
 		.queue = a->queue->name,
 		.budget_ms = budget,
 		.deadline_unix_ms = now_unix_ms + budget,
-		.lease_grace_ms = a->config->lease_ms / LEASE_GRACE_PART};
+		.leased_at_ms = &a->leased_at_ms,
+		.lease_hold_ms = lease_hold_ms(a->config->lease_ms)};
 	struct stint_ctx *ctx;
 
 	/* the daemon was suspended: the loop has not come to tell yet */

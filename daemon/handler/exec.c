@@ -244,15 +244,19 @@ gather_stderr(struct run *run)
 	return true;
 }
 
+/* When what is left is killed. */
 static int64_t
-grace_ms(const struct run *run)
+kill_at_ms(const struct run *run)
 {
-	const int64_t kill_grace_ms = run->call->conf->kill_grace_ms;
+	const struct handler_call *call = run->call;
+	int64_t lease_at_ms;
 
-	if (stint_ctx_cause(run->ctx, NULL) != HANDLER_CAUSE_LEASE ||
-		kill_grace_ms < run->call->lease_grace_ms)
-		return kill_grace_ms;
-	return run->call->lease_grace_ms;
+	if (run->kill_at_ms == STINT_NEVER || !call->leased_at_ms)
+		return run->kill_at_ms;
+	/* relaxed: a renewal that is seen late only makes it earlier */
+	lease_at_ms = atomic_load_explicit(call->leased_at_ms, memory_order_relaxed) +
+		      call->lease_hold_ms;
+	return lease_at_ms < run->kill_at_ms ? lease_at_ms : run->kill_at_ms;
 }
 
 /* The context may have ended, and what it has ended may need more than a hint. */
@@ -261,10 +265,10 @@ heed_ctx(struct run *run)
 {
 	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
 		run->reason = CTX_ENDED;
-		run->kill_at_ms = stint_at_ms(grace_ms(run));
+		run->kill_at_ms = stint_at_ms(run->call->conf->kill_grace_ms);
 		tell_keeper(run, KEEPER_TERM);
 	}
-	if (run->kill_at_ms != STINT_NEVER && run->kill_at_ms <= stint_now_ms()) {
+	if (run->kill_at_ms != STINT_NEVER && kill_at_ms(run) <= stint_now_ms()) {
 		run->kill_at_ms = STINT_NEVER;
 		tell_keeper(run, KEEPER_KILL);
 	}
@@ -288,7 +292,7 @@ poll_timeout_ms(const struct run *run)
 
 	if (run->kill_at_ms == STINT_NEVER)
 		return -1;
-	left_ms = run->kill_at_ms - stint_now_ms();
+	left_ms = kill_at_ms(run) - stint_now_ms();
 	if (left_ms < 0)
 		return 0;
 	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
