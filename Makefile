@@ -40,7 +40,7 @@ MAN        := $(patsubst %.scd,$(BUILD)/man/%,$(notdir $(wildcard lib/man/*.scd 
 BENCH      := $(patsubst tests/bench/%.c,$(BUILD)/bench-tools/%,$(wildcard tests/bench/*.c))
 C_FILES    := $(sort $(wildcard lib/*/*.[ch] lib/include/stint/*.h daemon/*.[ch] \
               daemon/*/*.[ch] tests/unit/*.[ch] tests/bench/*.[ch] tests/torture/*.[ch] \
-              tests/sim/*.[ch]))
+              tests/sim/*.[ch] tests/install/*.[ch]))
 # The simulation has the daemon's logic, with its own Redis, loop, workers and log.
 SIM_OBJ    := $(call obj,$(wildcard tests/sim/*.c))
 SIM_DAEMON := $(call obj,daemon/redis/script.c) $(filter-out $(call obj,daemon/dev.c \

@@ -13,11 +13,6 @@
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
 
-enum {
-	CONNECT_TIMEOUT_MS = 5000,
-	UNBLOCK_TIMEOUT_MS = 5000,
-};
-
 /* Connected is not enough: a replica lets us in, too, and refuses every write. */
 void
 daemon_note_back(struct daemon *d)
@@ -133,7 +128,7 @@ daemon_unblock(struct daemon *d)
 	redis_str(&b, "CLIENT");
 	redis_str(&b, "UNBLOCK");
 	redis_int(&b, id);
-	redis_batch_send(&b, UNBLOCK_TIMEOUT_MS, on_unblocked, NULL);
+	redis_batch_send(&b, lease_timeout_ms(d->config->lease_ms), on_unblocked, NULL);
 }
 
 size_t
@@ -156,7 +151,7 @@ daemon_link_open(struct daemon *d, enum link_role role)
 	const struct redis_conn_opts opts = {.base = d->loop.base,
 		.url = &d->config->redis,
 		.name = name,
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+		.connect_timeout_ms = lease_timeout_ms(d->config->lease_ms),
 		.string_limit_bytes = daemon_string_limit(d->config),
 		.seed = (uint64_t)stint_now_us() ^ (uintptr_t)link,
 		.ops = &link_ops,

@@ -148,7 +148,8 @@ daemon_close(struct daemon *d)
 		dispatch_cancel_all(d->dispatch, HANDLER_CAUSE_SHUTDOWN,
 			"the daemon is shutting down");
 	workers_free(d->workers);
-	/* in reverse: what was waiting for one connection may still look at those before */
+	/* in reverse: what was waiting for one connection may still look at those before
+	 */
 	for (int role = LINK_COUNT - 1; role >= 0; role--)
 		redis_conn_free(d->links[role].conn);
 	fetch_free(d->fetch);

@@ -207,9 +207,12 @@ on_find(void *arg, const struct queue *q, const char *entry_id)
 static void
 give_up(struct attempt *a, const char *why)
 {
+	/* Not with a worker yet: its admission tells, which may be what took it away, its
+	 * answer lost. */
+	if (!a->ctx)
+		return;
 	log_warn(why, F_STR("job", a->job->id.p), F_STR("queue", a->queue->name));
-	if (a->ctx)
-		stint_ctx_cancel_cause(a->ctx, HANDLER_CAUSE_LEASE, why);
+	stint_ctx_cancel_cause(a->ctx, HANDLER_CAUSE_LEASE, why);
 }
 
 static void
@@ -383,6 +386,15 @@ on_is_taking(void *arg)
 	       (admit_pending_count(d->admit) > 0 && commit_is_ready(d->commit));
 }
 
+static bool
+on_is_settled(void *arg)
+{
+	struct daemon *d = arg;
+
+	return flight_count(d->flight) == 0 && !fetch_is_unsure(d->fetch) &&
+	       !claim_is_reading(d->claim);
+}
+
 static void
 on_unblock(void *arg)
 {
@@ -398,6 +410,7 @@ on_drained(void *arg, bool all_stored)
 const struct drain_ops daemon_drain_ops = {
 	.quiesce = on_quiesce,
 	.is_taking = on_is_taking,
+	.is_settled = on_is_settled,
 	.unblock = on_unblock,
 	.on_done = on_drained,
 };

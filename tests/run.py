@@ -9,6 +9,7 @@ Stages run one after the other: the plain build first (it tells most, soonest), 
 sanitizers. What fails prints its whole output; the rest says how much passed.
 """
 import argparse
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -32,7 +33,12 @@ SAN_ENV = {
 }
 # The programs in which threads meet: what TSan is for.
 THREADED = (r"ctx|chan|select|wg|pool|conc|clock|log|exec|keeper|zygote|resolve"
-            r"|after|deadlock|group|leak|once|pipeline|results|run|task")
+            r"|after|deadlock|group|leak|once|pipeline|results|run|task|linear|random")
+# Under valgrind each instruction costs some fifty: one round in so many of what is repeated.
+SLOW_SHARE = "40"
+# What valgrind looks at: the library. Not those that replace malloc(), or run programs.
+OF_LIBRARY = (r"ctx|chan|select|wg|pool|conc_stress|after|deadlock_silent|group|leak$|once"
+              r"|pipeline|results|run|task|linear|random_end")
 
 
 class Count:
@@ -61,10 +67,12 @@ def unit(san, only=""):
         unit_program(folder / "tests" / source.stem)
 
 
-def unit_program(program):
+def unit_program(program, wrapper=()):
+    env = {**os.environ, **SAN_ENV, "STINT_DEBUG": "leaks"}
+    if wrapper:
+        env["STINT_TEST_SHARE"] = SLOW_SHARE
     try:
-        done = subprocess.run([program], cwd=ROOT,
-                              env={**os.environ, **SAN_ENV, "STINT_DEBUG": "leaks"},
+        done = subprocess.run([*wrapper, program], cwd=ROOT, env=env,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=UNIT_TIMEOUT_S)
         output, code = done.stdout.decode(errors="replace"), done.returncode
@@ -132,11 +140,35 @@ def simulation(san, count):
             print(output, end="")
 
 
+def valgrind(tool, only, options):
+    """The programs of the library under a tool that sees each access to memory."""
+    names = [source.stem for source in sorted((ROOT / "tests/unit").glob("test_*.c"))
+             if re.search(rf"^test_({only})", source.stem)]
+    folder = ROOT / "build/valgrind"
+    command = ["make", "-s", "-j", JOBS, f"BUILD={folder.relative_to(ROOT)}",
+               "CPPFLAGS=-DSTINT_VALGRIND", "DAEMON_OBJ=", "CLIENT_OBJ=", "WIRE_OBJ=",
+               *(f"{folder.relative_to(ROOT)}/tests/{name}" for name in names)]
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        print(f"build failed: {' '.join(command)}")
+        Count.failed += 1
+        return
+    wrapper = ["valgrind", "-q", f"--tool={tool}", "--fair-sched=try", "--error-exitcode=88",
+               "--suppressions=tests/valgrind.supp", *options]
+    with concurrent.futures.ThreadPoolExecutor(int(JOBS)) as pool:
+        list(pool.map(lambda name: unit_program(folder / "tests" / name, wrapper), names))
+
+
 STAGES = {
     "unit": lambda a: unit(""),
     "integration": lambda a: integration("", a.k),
     "man": lambda a: integration("", a.k, "tests/man"),
     "sim": lambda a: simulation("", SCHEDULES),
+    "install": lambda a: integration("", a.k, "tests/install"),
+    "valgrind-memcheck": lambda a: valgrind("memcheck", OF_LIBRARY,
+                                            ["--leak-check=full",
+                                             "--errors-for-leak-kinds=definite"]),
+    "valgrind-helgrind": lambda a: valgrind("helgrind", OF_LIBRARY,
+                                            ["--history-level=approx"]),
     "unit-asan": lambda a: unit("address,undefined"),
     "integration-asan": lambda a: integration("address,undefined", a.k),
     "man-asan": lambda a: integration("address,undefined", a.k or "prints", "tests/man"),

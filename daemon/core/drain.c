@@ -42,6 +42,7 @@ static void
 done(struct drain *d)
 {
 	const size_t left = commit_pending_count(d->commit);
+	const bool is_settled = d->ops->is_settled(d->arg);
 
 	d->state = DRAIN_DONE;
 	loop_timer_stop(&d->timer);
@@ -49,6 +50,9 @@ done(struct drain *d)
 		log_error("gave up waiting for redis: results lost, their jobs stay "
 			  "pending",
 			F_INT("jobs", left));
+	else if (!is_settled)
+		log_warn("gave up waiting for redis: jobs may stay pending until their "
+			 "lease ends");
 	d->ops->on_done(d->arg, left == 0);
 }
 
@@ -79,8 +83,7 @@ drain_poke(struct drain *d)
 		d->until_ms = STINT_NEVER;
 		/* fall through */
 	case DRAIN_STORING:
-		/* comparing the pending list may still bring jobs to hand back */
-		if (commit_pending_count(d->commit) == 0 && !d->ops->is_taking(d->arg))
+		if (d->ops->is_settled(d->arg))
 			leave(d);
 		return;
 	default:
@@ -88,13 +91,18 @@ drain_poke(struct drain *d)
 	}
 }
 
-/* Results wait for a Redis that is away, but not for ever. */
+/* Results wait for a Redis that is away, but not for ever; what may be held without
+ * being known here, and is reclaimed by others otherwise, only for a moment. */
 static void
-bound_storing(struct drain *d, int64_t timeout_ms)
+bound_storing(struct drain *d)
 {
-	if (d->state == DRAIN_STORING && d->until_ms == STINT_NEVER)
-		d->until_ms = stint_at_ms(
-			timeout_ms > STORE_MIN_MS ? timeout_ms : STORE_MIN_MS);
+	int64_t timeout_ms = STORE_MIN_MS;
+
+	if (d->state != DRAIN_STORING || d->until_ms != STINT_NEVER)
+		return;
+	if (commit_pending_count(d->commit) > 0 && d->timeout_ms > timeout_ms)
+		timeout_ms = d->timeout_ms;
+	d->until_ms = stint_at_ms(timeout_ms);
 }
 
 static void
@@ -104,7 +112,7 @@ on_tick(void *arg)
 
 	d->ops->unblock(d->arg);
 	drain_poke(d);
-	bound_storing(d, d->timeout_ms);
+	bound_storing(d);
 	if (d->state == DRAIN_WAITING && stint_now_ms() >= d->until_ms)
 		cancel(d);
 	else if (d->state == DRAIN_STORING && stint_now_ms() >= d->until_ms)

@@ -33,6 +33,8 @@ struct drain_ops {
 	void (*quiesce)(void *arg);
 	/* Jobs may still come in, or are being looked at. */
 	bool (*is_taking)(void *arg);
+	/* Nothing is held any more, as far as can be known. */
+	bool (*is_settled)(void *arg);
 	void (*unblock)(void *arg); /* end the read that blocks, if one does */
 	void (*on_done)(void *arg, bool all_stored);
 };

@@ -106,8 +106,8 @@ is_poison(struct intake *in, struct attempt *a)
 static bool
 is_cancelled(struct intake *in, struct attempt *a)
 {
-	if (!control_is_cancelled(
-		    in->o.control, a->queue, a->job->id, a->job->submitted_unix_ms))
+	if (!a->job->is_cancelled && !control_is_cancelled(in->o.control, a->queue,
+					     a->job->id, a->job->submitted_unix_ms))
 		return false;
 	flight_fail(in->o.flight, a, JOB_CANCELLED, "cancelled before it started");
 	return true;

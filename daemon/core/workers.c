@@ -11,14 +11,11 @@
 #include <stint/ctx.h>
 #include <stint/pool.h>
 #include "daemon/handler/handler.h"
+#include "daemon/queue/lease.h"
 #include "lib/base/cleanup.h"
 
 /* More than is ever in flight, so that no one waits for room (dispatch.h). */
 enum { CHANNEL_CAPACITY = 16384 };
-
-/* Jobs are told that their lease runs out when a quarter of it is left (lease.h); what
- * does not end by itself is killed after this part of it, so that there is time to go. */
-enum { LEASE_GRACE_PART = 8 };
 
 struct workers {
 	struct stint_pool *pool;
@@ -105,9 +102,14 @@ call_handler(struct worker *me, struct attempt *a)
 		.queue = a->queue->name,
 		.budget_ms = budget,
 		.deadline_unix_ms = now_unix_ms + budget,
-		.lease_grace_ms = a->config->lease_ms / LEASE_GRACE_PART};
+		.leased_at_ms = &a->leased_at_ms,
+		.lease_hold_ms = lease_hold_ms(a->config->lease_ms)};
 	struct stint_ctx *ctx;
 
+	/* the daemon was suspended: the loop has not come to tell yet */
+	if (lease_is_over(a->leased_at_ms, a->config->lease_ms))
+		return outcome_fail(
+			out, JOB_HANDED_BACK, "its lease ran out before it started");
 	if (budget <= 0) {
 		out->started_unix_ms = 0;
 		return outcome_fail(

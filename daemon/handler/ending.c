@@ -27,14 +27,16 @@ ending_conclude(struct stint_ctx *ctx, const struct handler_call *call, bool is_
 }
 
 int64_t
-ending_grace_ms(struct stint_ctx *ctx, const struct handler_call *call)
+ending_kill_at_ms(const struct handler_call *call, int64_t kill_at_ms)
 {
-	const int64_t kill_grace_ms = call->conf->kill_grace_ms;
+	int64_t lease_at_ms;
 
-	if (stint_ctx_cause(ctx, NULL) != HANDLER_CAUSE_LEASE ||
-		kill_grace_ms < call->lease_grace_ms)
-		return kill_grace_ms;
-	return call->lease_grace_ms;
+	if (kill_at_ms == STINT_NEVER || !call->leased_at_ms)
+		return kill_at_ms;
+	/* relaxed: a renewal that is seen late only makes it earlier */
+	lease_at_ms = atomic_load_explicit(call->leased_at_ms, memory_order_relaxed) +
+		      call->lease_hold_ms;
+	return lease_at_ms < kill_at_ms ? lease_at_ms : kill_at_ms;
 }
 
 int

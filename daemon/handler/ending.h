@@ -13,9 +13,9 @@
 void ending_conclude(struct stint_ctx *ctx, const struct handler_call *call, bool is_ok,
 	struct outcome *out);
 
-/* From being asked to stop until being killed: kill_grace, less when somebody else may
- * run the job soon. The context has ended. */
-int64_t ending_grace_ms(struct stint_ctx *ctx, const struct handler_call *call);
+/* When a job that was asked to stop is killed: @kill_at_ms, by its kill_grace, or when
+ * its lease is about to end, if that is sooner. STINT_NEVER: it was not asked. */
+int64_t ending_kill_at_ms(const struct handler_call *call, int64_t kill_at_ms);
 
 /* What poll(2) may wait until @at_ms; -1 when that is STINT_NEVER. */
 int ending_poll_ms(int64_t at_ms);

@@ -174,10 +174,11 @@ heed_ctx(struct run *run)
 {
 	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
 		run->reason = CTX_ENDED;
-		run->kill_at_ms = stint_at_ms(ending_grace_ms(run->ctx, run->call));
+		run->kill_at_ms = stint_at_ms(run->call->conf->kill_grace_ms);
 		keeping_tell(run->slot->keeper_fd, KEEPER_TERM, 0);
 	}
-	if (run->kill_at_ms != STINT_NEVER && run->kill_at_ms <= stint_now_ms()) {
+	if (run->kill_at_ms != STINT_NEVER &&
+		ending_kill_at_ms(run->call, run->kill_at_ms) <= stint_now_ms()) {
 		run->kill_at_ms = STINT_NEVER;
 		keeping_tell(run->slot->keeper_fd, KEEPER_KILL, 0);
 	}
@@ -194,6 +195,7 @@ static void
 watch(struct run *run)
 {
 	while (!run->is_done) {
+		int64_t kill_at_ms = ending_kill_at_ms(run->call, run->kill_at_ms);
 		struct pollfd p[] = {
 			{.fd = run->slot->keeper_fd, .events = POLLIN},
 			{.fd = run->is_over ? -1 : run->ours[OUT], .events = POLLIN},
@@ -203,7 +205,7 @@ watch(struct run *run)
 				.events = POLLIN},
 		};
 
-		if (poll(p, ARRAY_LEN(p), ending_poll_ms(run->kill_at_ms)) < 0)
+		if (poll(p, ARRAY_LEN(p), ending_poll_ms(kill_at_ms)) < 0)
 			continue; /* EINTR */
 		if (p[1].revents)
 			gather_output(run);

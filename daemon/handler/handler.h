@@ -28,7 +28,11 @@ struct handler_call {
 	const char *queue;
 	int64_t budget_ms; /* the time it has been given, for the message when it is up */
 	int64_t deadline_unix_ms; /* when @ctx ends; 0: never */
-	int64_t lease_grace_ms;   /* bounds kill_grace after HANDLER_CAUSE_LEASE */
+	/* What was asked to end must be gone when so much time has passed since then,
+	 * also if kill_grace goes on: somebody else may run the job soon. Written by the
+	 * loop; NULL: no such bound. */
+	const _Atomic int64_t *leased_at_ms;
+	int64_t lease_hold_ms;
 };
 
 /* Causes of an end that is not the job's fault: what fails after its context ended

@@ -282,7 +282,7 @@ heed_ctx(struct errand *e)
 
 	if (!e->is_cancelled && stint_ctx_err(e->ctx) < 0) {
 		e->is_cancelled = true;
-		e->kill_at_ms = stint_at_ms(ending_grace_ms(e->ctx, e->call));
+		e->kill_at_ms = stint_at_ms(e->call->conf->kill_grace_ms);
 		buf_reset(cancel, KEPT_BYTES);
 		resp_cmd(cancel, 3);
 		resp_str(cancel, "CANCEL");
@@ -291,7 +291,8 @@ heed_ctx(struct errand *e)
 		e->part[CANCEL] = cancel->failed ? (struct iovec){0} : part_of(cancel);
 		say(e);
 	}
-	if (e->is_cancelled && e->kill_at_ms <= stint_now_ms())
+	if (e->is_cancelled &&
+		ending_kill_at_ms(e->call, e->kill_at_ms) <= stint_now_ms())
 		settle(e, KILLED, NULL);
 }
 
@@ -333,7 +334,7 @@ watch(struct errand *e)
 		return;
 	done_fd = stint_ctx_done_fd(e->ctx);
 	while (heed_ctx(e), e->verdict == PENDING) {
-		wait_ms = ending_poll_ms(e->kill_at_ms);
+		wait_ms = ending_poll_ms(ending_kill_at_ms(e->call, e->kill_at_ms));
 		if (done_fd < 0 && (wait_ms < 0 || wait_ms > LOOK_MS))
 			wait_ms = LOOK_MS;
 		step(e, done_fd, wait_ms);

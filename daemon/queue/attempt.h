@@ -34,11 +34,11 @@ struct attempt {
 	int64_t due_at_ms;                  /* parked: when it goes back */
 
 	/* The lease: idle time in the pending list counts from here, by our clock, since
-	 * the read or the renewal was sent before Redis saw it. */
-	int64_t leased_at_ms;
+	 * the read or the renewal was sent before Redis saw it. The worker looks, too. */
+	_Atomic int64_t leased_at_ms;
 	bool is_renewing;      /* is in a renewal that is on its way */
 	bool is_expiring;      /* it was told that its lease runs out (lease.c) */
-	bool is_lost;           /* it was told that it is not held any more (lease.c) */
+	bool is_lost;          /* it was told that it is not held any more (lease.c) */
 	struct stint_ctx *ctx; /* to end it early; made when workers get it */
 
 	/* written by the worker, looked at by the loop for USR1 */

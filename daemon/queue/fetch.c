@@ -451,6 +451,12 @@ fetch_is_reading(const struct fetch *f)
 }
 
 bool
+fetch_is_unsure(const struct fetch *f)
+{
+	return f->step != STEP_IDLE || f->must_compare || f->compare_at_ms != STINT_NEVER;
+}
+
+bool
 fetch_is_blocked(const struct fetch *f)
 {
 	return f->step == STEP_BLOCK;

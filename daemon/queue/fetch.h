@@ -70,6 +70,8 @@ void fetch_pause(struct fetch *f, bool is_paused);
 
 /* Jobs may still come: a read, or the comparison after a lost one, is on its way. */
 bool fetch_is_reading(const struct fetch *f);
+/* Entries may be held that are not known here: a read is on its way, or was lost. */
+bool fetch_is_unsure(const struct fetch *f);
 bool fetch_is_blocked(const struct fetch *f); /* CLIENT UNBLOCK would end it */
 
 #endif

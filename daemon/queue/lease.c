@@ -20,7 +20,8 @@
 enum {
 	/* parts of a lease */
 	RENEW_PART = 3,  /* renewed when a third is over: two tries can fail */
-	EXPIRE_PART = 4, /* the last quarter is for ending what runs */
+	EXPIRE_PART = 4, /* the last quarter is for ending what runs, ... */
+	HOLD_PART = 8,   /* ... the last eighth for killing what does not end */
 	WALK_PART = 12,  /* how late a lease that began in the past may be noticed */
 	TIMEOUT_PART = 3,
 
@@ -56,6 +57,18 @@ lease_timeout_ms(int64_t lease_ms)
 	const int64_t part_ms = lease_ms / TIMEOUT_PART;
 
 	return part_ms < TIMEOUT_MAX_MS ? part_ms : TIMEOUT_MAX_MS;
+}
+
+int64_t
+lease_hold_ms(int64_t lease_ms)
+{
+	return lease_ms - lease_ms / HOLD_PART;
+}
+
+bool
+lease_is_over(int64_t leased_at_ms, int64_t lease_ms)
+{
+	return stint_now_ms() >= leased_at_ms + lease_ms - lease_ms / EXPIRE_PART;
 }
 
 static struct attempt_list *

@@ -85,4 +85,12 @@ void lease_on_down(struct lease *l);
  * dead without a sign is noticed well within half a lease. */
 int64_t lease_timeout_ms(int64_t lease_ms);
 
+/* How long after its beginning what runs under a lease must be gone: jobs are told at
+ * three quarters of it (on_expiring), and this leaves an eighth to reap them. */
+int64_t lease_hold_ms(int64_t lease_ms);
+
+/* So near its end that nothing is begun under it: its answer came late, or the daemon was
+ * suspended. */
+bool lease_is_over(int64_t leased_at_ms, int64_t lease_ms);
+
 #endif

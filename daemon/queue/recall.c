@@ -199,8 +199,7 @@ send_tidy(struct control *c, struct control_queue *cq)
 static int64_t
 recall_at(struct control_queue *cq)
 {
-	const int64_t planned_at_ms =
-		cancels_redo_planned(&cq->cancels, stint_now_ms());
+	const int64_t planned_at_ms = cancels_redo_planned(&cq->cancels, stint_now_ms());
 
 	return TAILQ_EMPTY(&cq->cancels.todo) ? planned_at_ms
 					      : cq->recall_tries.not_before_ms;

@@ -37,7 +37,6 @@
 #include <unistd.h>
 #include "lib/base/cleanup.h"
 #include "lib/conc/race.h"
-#include "lib/conc/race.h"
 #include "lib/conc/track.h"
 #include "lib/conc/value.h"
 
@@ -125,7 +124,6 @@ stint_ctx_with_deadline_at(struct stint_ctx *parent, int64_t at_ms,
 	if (!ctx)
 		return -ENOMEM;
 	atomic_init(&ctx->end, 0);
-	RACE_ATOMIC(&ctx->end);
 	RACE_ATOMIC(&ctx->end);
 	ctx->deadline_at_ms =
 		at_ms < parent->deadline_at_ms ? at_ms : parent->deadline_at_ms;

@@ -177,6 +177,13 @@ take_interruptions(struct parser *p, struct bytes v)
 		fault(p->job, JOB_FIELD_INTERRUPTIONS ": expected a number");
 }
 
+static void
+take_cancelled(struct parser *p, struct bytes v)
+{
+	(void)v; /* when, for people who look */
+	p->job->is_cancelled = true;
+}
+
 static const struct {
 	const char *name;
 	size_t name_len;
@@ -200,6 +207,7 @@ static const struct {
 	FIELD(JOB_FIELD_ATTEMPT, take_attempt),
 	FIELD(JOB_FIELD_DEATHS, take_deaths),
 	FIELD(JOB_FIELD_INTERRUPTIONS, take_interruptions),
+	FIELD(JOB_FIELD_CANCELLED, take_cancelled),
 #undef FIELD
 };
 

@@ -32,6 +32,7 @@ enum {
 #define JOB_FIELD_ATTEMPT       "stint-attempt"
 #define JOB_FIELD_DEATHS        "stint-deaths"
 #define JOB_FIELD_INTERRUPTIONS "stint-interruptions"
+#define JOB_FIELD_CANCELLED     "stint-cancelled"
 
 struct bytes {
 	const char *p;
@@ -61,6 +62,7 @@ struct job {
 	int interruptions; /* how often a shutdown or the like handed it back */
 	int deliveries;    /* of this entry, this one included */
 	bool has_own_id;   /* brought by the submitter: to be checked for a duplicate */
+	bool is_cancelled; /* while it was delayed */
 	bool is_copy;      /* a daemon wrote this entry: the job was admitted before */
 	size_t x_count;
 	struct job_x_field *x;

@@ -24,10 +24,14 @@ def db(server):
 
 @pytest.fixture
 def ctl(server):
+    return ctl_at(server.url)
+
+
+def ctl_at(url):
     """Runs stintctl to its end; what it is told by environment is this Redis alone."""
 
     def run(*args, env=None, stdin=b"", **options):
-        return subprocess.run([STINTCTL, *args], env=environment(server.url, env),
+        return subprocess.run([STINTCTL, *args], env=environment(url, env),
                               input=stdin, capture_output=True, timeout=60, **options)
 
     return run

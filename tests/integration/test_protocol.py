@@ -4,11 +4,16 @@ import subprocess
 
 import pytest
 import redis as redis_py
+from gates import is_reading
+from look import (CONTROL, DEAD, STATS, consumer_of, consumers, entries, kill,
+                  read_as, wait_delayed, wait_held)
 from util import ROOT, STINTCTL, is_drained, result, run, submit, wait_until
 
 PROTOCOL = (ROOT / "lib" / "wire" / "PROTOCOL.md").read_text("utf-8")
 HANDLERS = {"upper": {"command": ["tr", "a-z", "A-Z"]},
             "fail": {"command": ["sh", "-c", "exit 3"]},
+            "again": {"command": ["sh", "-c", '[ "$STINT_ATTEMPT" -ge 2 ]'],
+                      "retries": 1, "backoff": "1ms"},
             "hold": {"command": ["sleep", "60"]}}
 
 
@@ -23,14 +28,74 @@ def granted(user):
 
 @pytest.fixture
 def users(redis, client):
-    for user in ("stintd", "submitter"):
+    for user in ("stintd", "submitter", "operator"):
         assert client.execute_command(*rights(user)) in (b"OK", True)
     client.acl_log_reset()
     return redis
 
 
+def used(client):
+    return {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
+
+
 def denied(client):
     return [(entry["username"], entry["object"]) for entry in client.acl_log()]
+
+
+def end_jobs(admin):
+    """Each way to end: with a reply or without, failed, with too many dead letters."""
+    assert run(admin, "upper", b"it works", reply_to="me")["output"] == "IT WORKS"
+    assert run(admin, "upper", b"plain", id="plain")["output"] == "PLAIN"
+    for _ in range(2):
+        assert run(admin, "fail")["status"] == "error"
+    assert admin.xlen(DEAD) == 1
+    assert admin.hget(STATS, "dead_lost") == b"1"
+
+
+def put_off(admin):
+    """Delayed, tried again, and dropped as a duplicate."""
+    assert run(admin, "upper", b"later", delay="50ms")["output"] == "LATER"
+    assert run(admin, "again", id="mine")["attempt"] == 2
+    submit(admin, "upper", id="mine")
+    wait_until(lambda: admin.hget(STATS, "duplicates") == b"1", "a duplicate")
+
+
+def take_over(admin, daemon, config, stintd):
+    """From a daemon of this host that is gone, and from one elsewhere that is silent."""
+    job = submit(admin, "hold")
+    wait_held(admin)
+    kill(daemon)
+    other = submit(admin, "upper", b"taken")
+    assert read_as(admin, "elsewhere-1-2-3") == [other]
+    successor = stintd(config)
+    assert result(admin, other)["output"] == "TAKEN"
+    wait_until(lambda: consumers(admin).get(consumer_of(admin, successor)) == 1, "taken over")
+    return successor, job
+
+
+def control(admin, daemon, running):
+    """Cancel what runs, what is delayed and what waits; pause and resume."""
+    delayed = submit(admin, "upper", delay="1h")
+    wait_delayed(admin)
+    for job in (running, delayed):
+        admin.xadd(CONTROL, {"command": "cancel", "id": job})
+        assert result(admin, job)["status"] == "cancelled"
+    admin.xadd(CONTROL, {"command": "pause"})
+    daemon.wait_log("queue is paused")
+    wait_until(lambda: not is_reading(admin, daemon), "its read has ended")
+    waiting = submit(admin, "upper")
+    admin.xadd(CONTROL, {"command": "cancel", "id": waiting})
+    assert result(admin, waiting)["status"] == "cancelled"
+    admin.xadd(CONTROL, {"command": "resume"})
+    daemon.wait_log("queue is resumed")
+
+
+def lose_a_read(admin, daemon):
+    """The pending list is compared after that."""
+    wait_until(lambda: is_reading(admin, daemon), "the blocked read")
+    [reader] = [c for c in admin.client_list() if c["name"].endswith(":reader")]
+    admin.client_kill_filter(_id=reader["id"])
+    daemon.wait_log("redis is back")
 
 
 def test_the_daemon_needs_all_of_its_rights_and_no_others(users, stintd, tmp_path):
@@ -38,30 +103,76 @@ def test_the_daemon_needs_all_of_its_rights_and_no_others(users, stintd, tmp_pat
     (tmp_path / "password").write_text("daemon-secret\n")
     config = {"redis": {"url": url.replace("unix://", "unix://stintd@"),
                         "password_file": str(tmp_path / "password")},
-              "concurrency": 1, "shutdown_timeout": "0s", "handlers": HANDLERS,
-              "defaults": {"kill_grace": "1s"}}
+              "lease": "2s", "concurrency": 2, "shutdown_timeout": "0s", "handlers": HANDLERS,
+              "defaults": {"kill_grace": "1s"}, "dead_letters": {"max_count": 1}}
     admin = users.client(db=1)
     admin.config_resetstat()
     daemon = stintd(config)
-    assert run(admin, "upper", b"it works", reply_to="me")["output"] == "IT WORKS"
-    assert run(admin, "upper", b"plain")["output"] == "PLAIN"
-    assert run(admin, "fail")["status"] == "error"
-    assert admin.xlen("stint:{default}:dead") == 1
-    # a lost read: the pending list is compared
-    [reader] = [c for c in admin.client_list() if c["name"].endswith(":reader")]
-    wait_until(lambda: any(c["name"].endswith(":reader") and c["cmd"] == "xreadgroup"
-                           for c in admin.client_list()), "the blocked read")
-    admin.client_kill_filter(_id=reader["id"])
-    daemon.wait_log("redis is back")
+    end_jobs(admin)
+    put_off(admin)
+    daemon, running = take_over(admin, daemon, config, stintd)
+    control(admin, daemon, running)
+    lose_a_read(admin, daemon)
     # a job that is cut short is handed back; the read that blocks is ended
     submit(admin, "hold")
-    wait_until(lambda: admin.xpending("stint:{default}:jobs", "stint")["pending"] == 1, "held")
+    wait_held(admin)
     daemon.stop()
-    assert admin.xlen("stint:{default}:jobs") == 1
-    assert admin.xinfo_consumers("stint:{default}:jobs", "stint") == []
+    assert len(entries(admin)) == 1
+    assert "elsewhere-1-2-3" in consumers(admin) and len(consumers(admin)) == 1
     assert denied(admin) == []
-    stats = {name.removeprefix("cmdstat_") for name in admin.info("commandstats")}
-    assert granted("stintd") - stats == set()
+    for told in ("trying again", "cannot"):
+        assert told not in daemon.log().replace("redis is away, trying again", "")
+    assert granted("stintd") - used(admin) == set()
+
+
+def operate(url):
+    """operate(*args): stintctl as an operator; what it has printed."""
+    url = url.replace("unix://", "unix://operator:operator-secret@")
+
+    def call(*args, code=0):
+        done = subprocess.run([STINTCTL, "--redis", url, *args], capture_output=True, timeout=60)
+        assert done.returncode == code, (args, done)
+        return done.stdout.decode()
+    return call
+
+
+def test_an_operator_needs_all_of_its_rights_and_no_others(users, stintd):
+    url = f"{users.url}?db=1"
+    admin, ctl = users.client(db=1), operate(url)
+    daemon = stintd({"handlers": HANDLERS, "shutdown_timeout": "0s"}, url=url)
+    done, letters = submit(admin, "upper"), [submit(admin, "fail") for _ in range(4)]
+    delayed, held = submit(admin, "upper", delay="1h"), submit(admin, "hold")
+    wait_until(lambda: admin.xlen(DEAD) == 4, "four dead letters")
+    wait_delayed(admin)
+    result(admin, done)
+    kill(daemon)
+    waiting = submit(admin, "upper")
+    # now all that is asked of Redis comes from the operator
+    admin.config_resetstat()
+    for job in (delayed, held, waiting, "nobody"):
+        ctl("cancel", job)
+    ctl("cancel", done, code=3)
+    ctl("result", done)
+    ctl("wait", done)
+    ctl("pause")
+    ctl("queues")
+    ctl("queues", "--json")
+    ctl("resume", "--all")
+    assert all(letter in ctl("dead", "list") for letter in letters)
+    assert "fail" in ctl("dead", "show", letters[0])
+    ctl("dead", "drop", letters[0])
+    ctl("dead", "retry", letters[1])
+    ctl("dead", "retry", "--all")
+    ctl("submit", "--wait", "--wait-timeout", "1ms", "upper", "hello", code=75)
+    assert denied(admin) == []
+    assert granted("operator") - used(admin) == set()
+    stintd({"concurrency": 1, "handlers": HANDLERS}, url=url)
+    for job in (delayed, held, waiting):
+        assert result(admin, job)["status"] == "cancelled"
+    wait_until(lambda: admin.xlen(DEAD) == 3, "they have failed again")
+    ctl("dead", "drop", "--all")
+    assert admin.xlen(DEAD) == 0
+    assert denied(admin) == []
 
 
 def test_a_submitter_can_submit_and_read_and_nothing_else(users, client, stintd):

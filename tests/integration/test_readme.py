@@ -47,7 +47,8 @@ def test_configuration_snippet_has_no_faults(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("page", ["README.md", "daemon/DESIGN.md", "lib/wire/PROTOCOL.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "daemon/DESIGN.md", "lib/README.md", "lib/wire/PROTOCOL.md"])
 def test_what_a_page_names_is_there(page):
     path = ROOT / page
     text = path.read_text("utf-8")

@@ -1,6 +1,7 @@
 """Quiet, the state dump, and what is left when a part of the daemon is killed."""
 import os
 import signal
+import socket
 import uuid
 
 from gates import children, end_unstored, group, is_alive, quiet, wait_dump
@@ -176,11 +177,16 @@ def test_ctrl_c_on_a_terminal_is_a_graceful_stop(stintd, client, gate):
     assert result(client, job)["output"] == "done"
 
 
-def test_a_service_manager_that_does_not_listen_holds_nothing_up(stintd, client):
-    daemon = stintd({"handlers": {"echo": {"command": ["cat"]}}})
+def test_a_service_manager_that_does_not_listen_holds_nothing_up(stintd, client, folder):
+    deaf = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    deaf.bind(f"{folder}/deaf")
+    daemon = stintd({"handlers": {"echo": {"command": ["cat"]}}}, wait=False,
+                    env={"NOTIFY_SOCKET": f"{folder}/deaf"})
+    daemon.wait_log("ready")
     for count in range(1, 21):  # each is two messages, and no one reads them
         daemon.signal(signal.SIGHUP)
         wait_until(lambda want=count: daemon.log().count("configuration reloaded") >= want,
                    f"reload {count}")
     assert run(client, "echo", "x")["output"] == "x"
     assert daemon.log().count("service manager cannot be told") == 1
+    deaf.close()

@@ -231,7 +231,7 @@ def test_result_as_json_is_byte_for_byte_what_is_stored(ctl, db):
 def test_result_without_one_exits_3(ctl, db):
     done = ctl("result", "1732153200000-0")
     assert (done.returncode, done.stdout) == (3, b"")
-    assert "no result for 1732153200000-0 (yet): unknown, queued or running" in line(done)
+    assert "no result for 1732153200000-0 (yet): unknown, queued, delayed or running" in line(done)
 
 
 @pytest.mark.parametrize("stored", ["", "{", "[]", "null", '{"status":1}', "\xff"])

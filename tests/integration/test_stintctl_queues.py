@@ -15,6 +15,9 @@ def fill_queues(db):
     db.xadd(key("jobs", "a"), {"handler": "h"})
     for _ in range(12):
         db.xadd(key("dead", "a"), {"handler": "h"})
+    db.zadd(key("delayed", "a"), {"j1": 1, "j2": 2})
+    db.hset(key("stats", "a"), mapping={"dead_lost": 5, "dead_bytes": 12})
+    db.xadd(key("control", "a"), {"command": "pause"})
 
 
 def test_queues_is_a_table(ctl, db):
@@ -22,20 +25,23 @@ def test_queues_is_a_table(ctl, db):
     done = ctl("queues")
     assert done.returncode == 0
     assert done.stdout.decode() == (
-        "queue              waiting  running  dead  consumers\n"
-        "a                        1        0    12          0\n"
-        "critical-and-long        1        2     0          2\n")
+        "queue              waiting  running  delayed  dead  dead_lost  consumers  paused\n"
+        "a                        1        0        2    12          5          0  yes\n"
+        "critical-and-long        1        2        0     0          0          2  no\n")
 
 
 def test_queues_as_json(ctl, db):
     fill_queues(db)
     assert json.loads(ctl("queues", "--json").stdout) == [
-        {"queue": "a", "waiting": 1, "running": 0, "dead": 12, "consumers": 0},
-        {"queue": "critical-and-long", "waiting": 1, "running": 2, "dead": 0, "consumers": 2}]
+        {"queue": "a", "waiting": 1, "running": 0, "delayed": 2, "dead": 12, "dead_lost": 5,
+         "consumers": 0, "paused": True},
+        {"queue": "critical-and-long", "waiting": 1, "running": 2, "delayed": 0, "dead": 0,
+         "dead_lost": 0, "consumers": 2, "paused": False}]
 
 
 def test_queues_of_an_empty_redis(ctl, db):
-    assert ctl("queues").stdout == b"queue  waiting  running  dead  consumers\n"
+    assert ctl("queues").stdout == (
+        b"queue  waiting  running  delayed  dead  dead_lost  consumers  paused\n")
     assert ctl("queues", "--json").stdout == b"[]\n"
 
 

@@ -144,6 +144,32 @@ def test_odd_replies_are_errors(ctl, tmp_path, reply):
     (["result", "a b"], "ID: expected"),
     (["wait", "j1", "--timeout", "1x"], "--timeout: expected a time span"),
     (["queues", "default"], "too many arguments"),
+    (["submit", "h", "--delay", "soon"], "delay: expected a time span"),
+    (["submit", "h", "--at", "noon"], "at: expected a unix time"),
+    (["submit", "h", "--at", "1795237304425", "--delay", "1s"], 'only one of "delay" and "at"'),
+    (["submit", "h", "--retries", "many"], "retries: expected a number"),
+    (["submit", "h", "--all"], "submit has no option --all"),
+    (["cancel"], "an argument is missing"),
+    (["cancel", "a b"], "ID: expected"),
+    (["cancel", "j1", "j2"], "too many arguments"),
+    (["pause", "default"], "too many arguments"),
+    (["pause", "--all", "-q", "a"], "only one of --queue and --all"),
+    (["pause", *["-q", "a"] * 65], "at most 64"),
+    (["resume", "--id", "j1"], "resume has no option --id"),
+    (["dead"], "dead: an argument is missing"),
+    (["dead", "lst"], 'unknown command "dead lst"'),
+    (["list"], 'unknown command "list"'),
+    (["dead list"], 'unknown command "dead list"'),
+    (["dead", "list", "j1"], "dead list: too many arguments"),
+    (["dead", "list", "--all"], "dead list has no option --all"),
+    (["dead", "list", "--limit", "0"], "--limit: expected a number from 1"),
+    (["dead", "list", "--limit", "1x"], "--limit: expected a number from 1"),
+    (["dead", "show"], "dead show: an argument is missing"),
+    (["dead", "show", "a b"], "ID: expected"),
+    (["dead", "retry"], "either ID or --all"),
+    (["dead", "retry", "j1", "--all"], "either ID or --all"),
+    (["dead", "drop", "j1", "a b"], "ID: expected"),
+    (["dead", "drop", "--limit", "3", "j1"], "dead drop has no option --limit"),
 ])
 def test_wrong_usage_exits_64_with_one_line_and_sends_nothing(ctl, db, args, said):
     done = ctl(*args)
@@ -151,9 +177,11 @@ def test_wrong_usage_exits_64_with_one_line_and_sends_nothing(ctl, db, args, sai
     assert db.dbsize() == 0
 
 
-@pytest.mark.parametrize("command", ["submit", "result", "wait", "queues"])
+@pytest.mark.parametrize("command", [
+    "submit", "result", "wait", "cancel", "queues", "pause", "resume", "dead", "dead list",
+    "dead show", "dead retry", "dead drop"])
 def test_every_command_has_its_help(ctl, command):
-    done = ctl(command, "--help")
+    done = ctl(*command.split(), "--help")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().startswith(f"Usage: stintctl {command} ")
     assert "--redis URL" in done.stdout.decode()
@@ -166,7 +194,7 @@ def test_version(ctl):
 
 
 @pytest.mark.parametrize("args", [["--help"], ["submit", "h"], ["queues", "--json"],
-                                  ["result", "j1"]])
+                                  ["result", "j1"], ["cancel", "j2"], ["dead", "list"]])
 def test_output_that_cannot_be_written_exits_74(server, db, args):
     db.set(key("result:j1"), result_of("j1", output="x" * 100000))
     with open("/dev/full", "wb") as full:

@@ -2,7 +2,8 @@
 """What libstint promises: api.py BUILD
 
 The library exports the functions that are marked STINT_API in its public headers, all of
-them and nothing else; and each header compiles on its own, as C11 and as C++17, with every
+them and nothing else, also no data; each stint_x_at() is what a macro stint_x() calls; and
+each header compiles on its own, as C11 and as C++17, with every
 compiler that is here. Prints what is not so; exit 1 if anything was.
 """
 import re
@@ -28,6 +29,20 @@ def promised():
         text = re.sub(r"/\*.*?\*/|^#.*?(?<!\\)$", "", header.read_text(), flags=re.S | re.M)
         names.update(re.findall(r"\bSTINT_API\b[^;{(]*?\b(\w+)\s*\(", text))
     return names
+
+
+def macro_faults(wanted):
+    """A macro in place of a function adds where it is called, and does nothing else."""
+    behind = set()
+    for header in HEADERS:
+        for name, callee in re.findall(r"^#define (stint_\w+)\([^)]*\)[\s\\]*(\w+)\(",
+                                       header.read_text(), re.M):
+            behind.add(callee)
+            if callee != name + "_at" or callee not in wanted:
+                yield f"{header.name}: {name}() calls {callee}()"
+    for name in sorted(wanted - behind):
+        if name.endswith("_at"):
+            yield f"{name}() has no macro"
 
 
 def exported(library):
@@ -57,6 +72,7 @@ def main():
     faults += [f"in libstint.so, but not STINT_API: {name}" for name in sorted(there - wanted)]
     if not wanted:
         faults.append("no STINT_API found in the public headers")
+    faults += macro_faults(wanted)
     faults += compile_faults()
     print("\n".join(faults), end="\n" if faults else "")
     return 1 if faults else 0

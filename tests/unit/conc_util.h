@@ -49,8 +49,8 @@ real_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* How often to repeat what is left to chance: @usual times, or a STINT_TEST_SHARE-th of it
- * in the environment, for what makes each instruction dear. */
+/* How often to repeat what is left to chance: @usual times, or a STINT_TEST_SHARE-th of
+ * it in the environment, for what makes each instruction dear. */
 static inline int
 test_rounds(int usual)
 {

@@ -12,7 +12,7 @@
 
 #include "tests/unit/task_util.h"
 
-enum { ROUNDS = 1000, DELAY_MAX_NS = 60000 };
+enum { ROUNDS = 2000, DELAY_MAX_NS = 60000, TIMED_MAX_NS = 2000000 };
 
 static inline int64_t
 now_ns(void)
@@ -30,10 +30,13 @@ struct rival {
 	struct task task;
 };
 
+/* What to do at which time: any of the three, in this order. */
 struct order {
+	struct stint_ctx *cancelled_before;
 	void (*fn)(void *arg);
 	void *arg;
-	int64_t delay_ns;
+	struct stint_ctx *cancelled_after;
+	int64_t at_ns;
 };
 
 static struct rival rivals[2];
@@ -47,11 +50,14 @@ rival_main(void *arg)
 	int r;
 
 	STINT_CHAN_EACH (BACKGROUND, rival->orders, &order, r) {
-		int64_t until_ns = now_ns() + order.delay_ns;
-
-		while (now_ns() < until_ns)
+		while (now_ns() < order.at_ns)
 			;
-		order.fn(order.arg);
+		if (order.cancelled_before)
+			stint_ctx_cancel(order.cancelled_before);
+		if (order.fn)
+			order.fn(order.arg);
+		if (order.cancelled_after)
+			stint_ctx_cancel(order.cancelled_after);
 		if (stint_chan_send(BACKGROUND, rival->reports, NULL) < 0)
 			abort();
 	}
@@ -95,36 +101,50 @@ struct round {
 };
 
 static inline void
-cancel(void *arg)
+give_order(struct rival *rival, struct order order)
 {
-	stint_ctx_cancel(arg);
-}
-
-static inline void
-order(struct rival *rival, void (*fn)(void *arg), void *arg, uint32_t most_ns)
-{
-	struct order order = {fn, arg, random_next(&seed) % most_ns};
-
 	assert_int_equal(stint_chan_send(BACKGROUND, rival->orders, &order), 0);
 }
 
-/* From now on: @fn, which is what is waited for, and the end. One round of four ends by
- * its deadline, which is as far away as a millisecond is. */
+/* Any size of delay is as likely, from nothing up to @most_ns or so: what goes wrong does
+ * so within a few instructions, at the begin of a wait or of its end. */
+static inline int64_t
+some_ns(int64_t most_ns)
+{
+	uint32_t shift = random_next(&seed) % 16;
+
+	return random_next(&seed) % (most_ns >> shift);
+}
+
+/* From now on: @fn, which is what is waited for, and the end of the context. Of four
+ * rounds one ends by its deadline, which is as far away as a millisecond is, one by the
+ * second rival, and two by the first, just before or after @fn. */
 static inline struct round
 begin_round(int number, void (*fn)(void *arg), void *arg)
 {
-	bool is_timed = number % 4 == 3;
-	struct round round = {.number = number, .end = -ECANCELED};
-	int64_t at_ms = STINT_NEVER;
+	enum { TO_START_NS = 4000 };
+	bool is_timed = number % 4 == 3, has_two = number % 4 == 2;
+	struct round round = {
+		.number = number, .end = is_timed ? -ETIMEDOUT : -ECANCELED};
+	int64_t start_ns = now_ns() + TO_START_NS;
+	struct order order = {.fn = fn, .arg = arg, .at_ns = start_ns};
 
-	if (is_timed) {
-		round.end = -ETIMEDOUT;
-		at_ms = stint_now_ms() + 1;
+	round.ctx =
+		new_ctx_until(BACKGROUND, is_timed ? stint_now_ms() + 1 : STINT_NEVER);
+	order.at_ns += some_ns(is_timed ? TIMED_MAX_NS : DELAY_MAX_NS);
+	if (!is_timed && !has_two) {
+		if (random_next(&seed) % 2)
+			order.cancelled_before = round.ctx;
+		else
+			order.cancelled_after = round.ctx;
 	}
-	round.ctx = new_ctx_until(BACKGROUND, at_ms);
-	order(&rivals[0], fn, arg, is_timed ? 1000000 : DELAY_MAX_NS);
-	if (!is_timed)
-		order(&rivals[1], cancel, round.ctx, DELAY_MAX_NS);
+	give_order(&rivals[0], order);
+	if (has_two)
+		give_order(
+			&rivals[1], (struct order){.cancelled_after = round.ctx,
+					    .at_ns = start_ns + some_ns(DELAY_MAX_NS)});
+	while (now_ns() < start_ns)
+		;
 	return round;
 }
 
@@ -133,7 +153,7 @@ static inline bool
 end_round(struct round *round, int r)
 {
 	assert_int_equal(stint_chan_recv(BACKGROUND, rivals[0].reports, NULL), 0);
-	if (round->end == -ECANCELED)
+	if (round->number % 4 == 2)
 		assert_int_equal(stint_chan_recv(BACKGROUND, rivals[1].reports, NULL), 0);
 	if (r != 0) {
 		assert_int_equal(r, round->end);

@@ -2,6 +2,7 @@
  * test_keeper.c - how commands are ended, and that nothing of them is left
  */
 #include <pthread.h>
+#include <stint/clock.h>
 #include "tests/unit/command_fixture.h"
 
 /* Shell words: a process that has left the job's session, says its number and stays,
@@ -42,20 +43,26 @@ cancel_when_it_runs(void *arg)
 /* Run a script until it makes the file "runs", then cancel it: for those that must have
  * come so far. -ETIMEDOUT stands for a time-out. */
 static void
-run_and_cancel(struct attempt *a, const char *script, int64_t kill_grace_ms, int code,
-	const char *why)
+run_until_cancelled(struct attempt *a, int code, const char *why)
 {
 	struct canceller c = {a, code, why};
 	pthread_t thread;
 	char path[64];
 
 	unlink(file_in_dir(path, "runs"));
-	attempt_init(a, script, NULL, 0);
-	a->conf.kill_grace_ms = kill_grace_ms;
 	assert_int_equal(stint_ctx_with_cancel(stint_ctx_background(), &a->ctx), 0);
 	assert_int_equal(pthread_create(&thread, NULL, cancel_when_it_runs, &c), 0);
 	attempt_run(a);
 	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void
+run_and_cancel(struct attempt *a, const char *script, int64_t kill_grace_ms, int code,
+	const char *why)
+{
+	attempt_init(a, script, NULL, 0);
+	a->conf.kill_grace_ms = kill_grace_ms;
+	run_until_cancelled(a, code, why);
 }
 
 static void
@@ -178,6 +185,28 @@ shutdown_hands_back_what_did_not_succeed(void **state)
 		assert_int_equal(a.out.status, codes[i] == 0 ? JOB_OK : JOB_HANDED_BACK);
 		assert_int_equal(a.out.exit_code, codes[i]);
 		assert_false(a.out.for_good);
+		attempt_fini(&a);
+	}
+}
+
+/* kill_grace is longer than the patience of the test */
+static void
+grace_ends_with_the_lease(void **state)
+{
+	static const int causes[] = {-ECANCELED, HANDLER_CAUSE_LEASE};
+	const _Atomic int64_t leased_at_ms = stint_now_ms();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
+		struct attempt a;
+
+		attempt_init(&a, "trap '' TERM; : >$D/runs; while :; do sleep 0.01; done",
+			NULL, 0);
+		a.conf.kill_grace_ms = 1000 * PATIENCE_MS;
+		a.call.leased_at_ms = &leased_at_ms;
+		a.call.lease_hold_ms = 1;
+		run_until_cancelled(&a, causes[i], "why");
+		assert_int_equal(a.out.signal, SIGKILL);
 		attempt_fini(&a);
 	}
 }
@@ -412,6 +441,7 @@ main(void)
 		cmocka_unit_test(term_reaches_the_group_and_children_that_left_it),
 		cmocka_unit_test(cancel_from_another_thread_ends_the_job_with_its_cause),
 		cmocka_unit_test(shutdown_hands_back_what_did_not_succeed),
+		cmocka_unit_test(grace_ends_with_the_lease),
 		cmocka_unit_test(nothing_is_started_under_a_context_that_has_ended),
 		cmocka_unit_test(a_context_that_cannot_end_is_fine),
 		cmocka_unit_test(nothing_outlives_the_main_process),

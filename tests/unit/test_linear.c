@@ -8,8 +8,8 @@
  */
 #include "tests/unit/history.h"
 
-enum { SENDERS = 3, RECEIVERS = 3, CLOSERS = 2, ITEMS_EACH = 1000, BATCH = 5 };
-enum { PARTIES = SENDERS + RECEIVERS + CLOSERS, ITEMS = SENDERS * ITEMS_EACH };
+enum { SENDERS = 3, RECEIVERS = 3, CLOSERS = 2, ITEMS_EACH = 900, BATCH = 5 };
+enum { PARTIES = SENDERS + RECEIVERS + CLOSERS, ITEMS_MAX = 1000 };
 
 /* ---- the check finds what is wrong ---- */
 
@@ -151,6 +151,7 @@ check_finds_nothing_in_what_may_be(void **state)
 struct scene {
 	struct stint_chan *ch, *other; /* nothing ever comes by the other one */
 	bool is_abrupt;                /* closed in the middle */
+	int items_each;
 	_Atomic int senders_left;
 };
 
@@ -248,10 +249,10 @@ static void
 send_all(void *arg)
 {
 	struct party *p = arg;
-	int first = p->who * ITEMS_EACH, sent = 0, r = 0;
+	int first = p->who * ITEMS_MAX, sent = 0, r = 0;
 
-	while (sent < ITEMS_EACH && r != -EPIPE) {
-		int left = ITEMS_EACH - sent, items[BATCH];
+	while (sent < p->scene->items_each && r != -EPIPE) {
+		int left = p->scene->items_each - sent, items[BATCH];
 		struct event e;
 
 		for (int i = 0; i < BATCH; i++)
@@ -298,8 +299,10 @@ close_sometime(void *arg)
 static struct history
 record(size_t cap, bool is_abrupt, uint64_t seed)
 {
-	struct history all = {.cap = cap, .item_count = ITEMS};
-	struct scene scene = {.is_abrupt = is_abrupt, .senders_left = SENDERS};
+	struct history all = {.cap = cap, .item_count = SENDERS * ITEMS_MAX};
+	struct scene scene = {.is_abrupt = is_abrupt,
+		.items_each = 100 + test_rounds(ITEMS_EACH),
+		.senders_left = SENDERS};
 	struct party party[PARTIES] = {0};
 
 	scene.ch = new_chan(sizeof(int), cap);

@@ -2,7 +2,7 @@
  * test_random_end.c - a wait ended at a random moment is either done or has not begun
  *
  * Channels, wait groups and tasks; the rest is in test_random_end_group.c. Each call is
- * made a thousand times, while one thread ends its context, or a deadline passes, and
+ * made two thousand times, while one thread ends its context, or a deadline passes, and
  * another one does what it waits for. Whichever is first: the result says it truly, and
  * nothing is lost or left.
  */

@@ -4,15 +4,20 @@
 -- ARGV  for each job: its id, and when it was cancelled (unix ms)
 -- Returns how many of them are due now.
 --
--- A job that was submitted after that is another one with the same id, and left alone.
+-- A job that was submitted after that is another one with the same id, and left alone. The
+-- others are marked: whoever reads one may not have heard of the cancel yet, and would run
+-- it before its time.
 local jobs, delayed, bodies = KEYS[1], KEYS[2], KEYS[3]
 
-local function submitted_ms(id)
-  local body = redis.call('HGET', bodies, id)
-  local is_read, fields = pcall(cmsgpack.unpack, body)
-  for i = 1, is_read and type(fields) == 'table' and #fields or 0, 2 do
-    if fields[i] == 'stint-submitted' then
-      return tonumber(fields[i + 1])
+local function body_of(id)
+  local is_read, fields = pcall(cmsgpack.unpack, redis.call('HGET', bodies, id))
+  return is_read and type(fields) == 'table' and fields or {}
+end
+
+local function field(fields, name)
+  for i = 1, #fields, 2 do
+    if fields[i] == name then
+      return fields[i + 1]
     end
   end
   return nil
@@ -20,12 +25,16 @@ end
 
 local hastened = 0
 for i = 1, #ARGV, 2 do
-  local score = redis.call('ZSCORE', delayed, ARGV[i])
-  local submitted = score and submitted_ms(ARGV[i])
-  if submitted and submitted <= tonumber(ARGV[i + 1]) then
-    if tonumber(score) > 0 then
+  local id, cancelled = ARGV[i], ARGV[i + 1]
+  local fields = redis.call('ZSCORE', delayed, id) and body_of(id) or {}
+  local submitted = tonumber(field(fields, 'stint-submitted') or 'none')
+  if submitted and submitted <= tonumber(cancelled) then
+    if not field(fields, 'stint-cancelled') then
       begin_writing(jobs)
-      redis.call('ZADD', delayed, 'XX', 0, ARGV[i])
+      fields[#fields + 1] = 'stint-cancelled'
+      fields[#fields + 1] = cancelled
+      redis.call('HSET', bodies, id, cmsgpack.pack(fields))
+      redis.call('ZADD', delayed, 'XX', 0, id)
     end
     hastened = hastened + 1
   end

@@ -1,0 +1,289 @@
+/*
+ * faults.c - what the daemons do not do themselves
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <stint/clock.h>
+#include "tests/sim/fake_conn.h"
+
+/* Each family of schedules has its faults; the last has them all. */
+enum fault_kind {
+	CUTS = 1,
+	OUTAGES = 2, /* Redis restarts, forgets its scripts, is full */
+	DEATHS = 4,
+	FREEZES = 8,
+	DRAINS = 16,
+};
+
+static const int families[] = {0, CUTS, OUTAGES, DEATHS, FREEZES, DRAINS,
+	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS};
+
+static struct {
+	int kinds;
+	uint32_t jobs_left;
+	int64_t thaw_at_ms, up_at_ms, space_at_ms;
+} faults;
+
+/* ---- people ---- */
+
+void
+people_say(const char *queue, const char *command, const char *id)
+{
+	const char *words[] = {"XADD", NULL, "*", "command", command, "id", id};
+	struct arena arena = {0};
+	struct redis_reply reply;
+	struct bytes argv[7];
+	char key[64];
+
+	snprintf(key, sizeof key, "stint:{%s}:control", queue);
+	words[1] = key;
+	for (size_t i = 0; i < 7; i++)
+		argv[i] = (struct bytes){words[i], words[i] ? strlen(words[i]) : 0};
+	jobs_command(argv, id ? 7 : 5, &reply, &arena);
+	sim_trace("people: %s %s", command, id ? id : queue);
+	arena_free(&arena);
+}
+
+void
+people_cancel(struct sim_job *job)
+{
+	if (model.is_full)
+		return;
+	job->cancelled_unix_ms = stint_unix_ms();
+	people_say(job->queue, "cancel", job->id);
+}
+
+static void
+people(void)
+{
+	const char *queue =
+		world.config->queues[sim_random((uint32_t)world.config->queue_count)]
+			.name;
+
+	switch (sim_random(10)) {
+	case 0:
+	case 1:
+		if (jobs.count > 0)
+			people_cancel(&jobs.all[sim_random((uint32_t)jobs.count)]);
+		return;
+	case 2:
+		return people_say(queue, "pause", NULL);
+	case 3:
+		return people_say(queue, "resume", NULL);
+	default:
+		if (faults.jobs_left == 0)
+			return;
+		faults.jobs_left--;
+		jobs_submit();
+	}
+}
+
+/* ---- faults ---- */
+
+static struct node *
+a_node(void)
+{
+	size_t nth = sim_random((uint32_t)world_alive_count());
+
+	for (size_t i = 0; i < world.node_count; i++)
+		if (world.nodes[i]->is_alive && nth-- == 0)
+			return world.nodes[i];
+	return NULL;
+}
+
+/* A daemon that cannot renew what it holds, however it tries. It ends by itself, also
+ * when nothing goes wrong any more. */
+static void
+cut_off(void)
+{
+	struct node *n = a_node();
+
+	if (n->is_frozen || n->has_stopped)
+		return;
+	sim_trace("node %d: is cut off for a while", n->number);
+	n->cut_until_ms = world.now_ms + sim_random(2 * (uint32_t)world.config->lease_ms);
+	for (size_t i = 0; i < n->conn_count; i++)
+		if (n->conns[i]->is_up)
+			conn_lose_it(n->conns[i], -EIO, "cut off");
+}
+
+static void
+cut(void)
+{
+	struct redis_conn *c = a_node()->conns[sim_random(LINK_COUNT)];
+
+	if (c->is_up && !c->node->is_frozen)
+		conn_lose_it(c, -EIO, "cut");
+}
+
+static void
+trouble_redis(void)
+{
+	switch (sim_random(4)) {
+	case 0:
+		sim_trace("redis: goes down");
+		world.is_redis_down = true;
+		faults.up_at_ms = world.now_ms + sim_random(4000);
+		model.scripts_loaded = 0;
+		return sessions_end();
+	case 1:
+		sim_trace("redis: is out of memory");
+		model.is_full = true;
+		faults.space_at_ms = world.now_ms + sim_random(3000);
+		return;
+	default:
+		sim_trace("redis: SCRIPT FLUSH");
+		model.scripts_loaded = 0;
+	}
+}
+
+static void
+mend_redis(void)
+{
+	if (world.is_redis_down && world.now_ms >= faults.up_at_ms) {
+		sim_trace("redis: is up");
+		world.is_redis_down = false;
+	}
+	if (model.is_full && world.now_ms >= faults.space_at_ms) {
+		sim_trace("redis: has memory again");
+		model.is_full = false;
+	}
+}
+
+static void
+start(void)
+{
+	if (world_alive_count() < ALIVE_MAX && world.node_count < NODES_MAX - 1)
+		world_start_node();
+}
+
+static void
+kill_one(void)
+{
+	struct node *n = a_node();
+
+	sim_trace("node %d: killed", n->number);
+	world_kill_node(n);
+	if (world_alive_count() == 0 || sim_chance(2))
+		start();
+}
+
+static void
+thaw(struct node *n)
+{
+	if (!n->is_frozen)
+		return;
+	sim_trace("node %d: goes on", n->number);
+	n->is_frozen = false;
+}
+
+static void
+freeze_one(void)
+{
+	struct node *n = a_node();
+
+	sim_trace("node %d: is stopped for a while", n->number);
+	n->is_frozen = n->was_frozen = true;
+	faults.thaw_at_ms =
+		world.now_ms + sim_random(2 * (uint32_t)world.config->lease_ms);
+}
+
+static void
+thaw_all(void)
+{
+	for (size_t i = 0; i < world.node_count; i++)
+		thaw(world.nodes[i]);
+}
+
+/* As stop() in daemon.c. */
+void
+sim_drain(struct node *n)
+{
+	struct daemon *d = &n->daemon;
+
+	if (n->is_frozen || n->has_stopped)
+		return;
+	sim_trace("node %d: SIGTERM", n->number);
+	if (d->drain.state != DRAIN_RUNNING)
+		drain_hurry(&d->drain);
+	else if (!d->is_ready && flight_count(d->flight) == 0)
+		n->has_stopped = true;
+	else
+		drain_begin(&d->drain, d->config->shutdown_timeout_ms);
+}
+
+static void
+drain(void)
+{
+	struct node *n = a_node();
+
+	n->is_draining = true;
+	sim_drain(n);
+}
+
+static void
+do_harm(int kind)
+{
+	world.has_faults = true;
+	switch ((enum fault_kind)kind) {
+	case CUTS:
+		return sim_chance(4) ? cut_off() : cut();
+	case OUTAGES:
+		return trouble_redis();
+	case DEATHS:
+		return kill_one();
+	case FREEZES:
+		return freeze_one();
+	case DRAINS:
+		return drain();
+	}
+}
+
+void
+faults_step(void)
+{
+	mend_redis();
+	if (faults.thaw_at_ms <= world.now_ms)
+		thaw_all();
+	if (world_alive_count() == 0)
+		start();
+	if (sim_chance(8))
+		people();
+	if (faults.kinds != 0 && sim_chance(25)) {
+		const int kind = 1 << sim_random(5);
+
+		if (faults.kinds & kind)
+			do_harm(kind);
+	}
+	if (sim_chance(100))
+		start();
+}
+
+void
+faults_begin(int family)
+{
+	memset(&faults, 0, sizeof faults);
+	faults.kinds = families[family];
+	faults.jobs_left = 1 + sim_random(8);
+	world_start_node();
+	if (!sim_chance(4))
+		world_start_node();
+}
+
+void
+faults_end(void)
+{
+	faults.up_at_ms = faults.space_at_ms = 0;
+	mend_redis();
+	thaw_all();
+	world.is_quiet = true;
+	sim_trace("people: no more trouble from here on");
+	start();
+	for (size_t i = 0; i < world.config->queue_count; i++)
+		people_say(world.config->queues[i].name, "resume", NULL);
+	for (size_t i = 0; i < jobs.count; i++)
+		if (jobs.all[i].results == 0 &&
+			jobs.all[i].due_unix_ms > stint_unix_ms() + 60000)
+			people_cancel(&jobs.all[i]);
+}

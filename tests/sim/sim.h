@@ -1,0 +1,185 @@
+/*
+ * sim.h - a few daemons, one Redis, one clock, and everything between them by the will
+ * of one seed
+ *
+ *	sim.c       arguments, seeds, families of schedules
+ *	world.c     nodes: daemons that live in this process; the clock; randomness
+ *	steps.c     what may happen next, and makes it happen
+ *	faults.c    what goes wrong, and what people do: submit, cancel, pause ...
+ *	scenarios.c what has gone wrong once
+ *	jobs.c      the jobs: what was submitted, run, recorded
+ *	check.c     the invariants
+ *	fake_*.c    in place of daemon/redis/, core/loop.c, core/workers.c, obs/log.c
+ *
+ * One thread, no real time, no descriptor: a schedule depends on its seed alone.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "daemon/daemon_priv.h"
+#include "tests/sim/model.h"
+
+/* ---- nodes ---- */
+
+enum { NODES_MAX = 24, ALIVE_MAX = 3, TIMERS_MAX = 32, HOSTS = 2 };
+
+struct sim_job;
+
+struct node {
+	int number;
+	int host;
+	bool is_alive;
+	bool is_frozen;
+	bool was_frozen;      /* at any time: what it does late is excused */
+	int64_t cut_until_ms; /* its network is */
+	bool is_draining;     /* told to stop while things went wrong */
+	bool has_stopped;     /* it left its loop */
+	struct daemon daemon;
+	struct loop_timer *timers[TIMERS_MAX];
+	size_t timer_count;
+	struct loop_watch *watch; /* on the workers' outcomes */
+	struct redis_conn *conns[LINK_COUNT];
+	size_t conn_count;
+	struct workers *workers;
+};
+
+struct world {
+	struct node *nodes[NODES_MAX];
+	size_t node_count; /* dead ones, too: their names are known */
+	struct config *config;
+	int64_t now_ms; /* monotonic; the wall clock runs along */
+	uint64_t random;
+	bool is_redis_down;
+	bool is_quiet; /* the end: nothing goes wrong any more */
+	bool has_faults;
+	bool is_traced;
+	bool has_failed;
+	uint64_t seed;
+	long steps;
+	struct session *sessions; /* of Redis; see fake_conn.h */
+	int64_t next_client_id;
+};
+
+extern struct world world;
+
+void world_begin(uint64_t seed, struct config *config);
+void world_end(void);
+struct node *world_start_node(void);
+void world_kill_node(struct node *n);
+size_t world_alive_count(void);
+void world_set_clock(int64_t now_ms);
+
+/* 0 ... @n - 1 */
+uint32_t sim_random(uint32_t n);
+/* In one of @n cases. */
+bool sim_chance(uint32_t n);
+
+/* One line of the trace, when there is one. */
+void sim_trace(const char *fmt, ...) STINT_PRINTF(1, 2);
+/* An invariant does not hold: told once, the schedule ends. */
+void sim_fail(const char *fmt, ...) STINT_PRINTF(1, 2);
+
+/* ---- steps.c ---- */
+
+/* Something that may happen now happens. False: nothing is left but waiting, and the
+ * clock stands still because @may_wait is false. */
+bool step(void);
+
+/* ---- faults.c ---- */
+
+void faults_begin(int family);
+/* Perhaps something that the daemons do not do themselves. */
+void faults_step(void);
+/* No more of that: all is mended, somebody is there. */
+void faults_end(void);
+
+/* A message to all daemons. @id: NULL: not for one job. */
+void people_say(const char *queue, const char *command, const char *id);
+void people_cancel(struct sim_job *job);
+/* SIGTERM, or the second one. */
+void sim_drain(struct node *n);
+
+/* ---- scenarios.c: how a schedule begins that has shown a fault once ---- */
+
+struct scenario {
+	const char *name; /* NULL: the end */
+	void (*begin)(void);
+};
+
+extern const struct scenario scenarios[];
+
+/* ---- jobs.c ---- */
+
+enum { JOBS_MAX = 24, RUNS_MAX = 512, RESULT_BYTES = 1024 };
+
+struct sim_job {
+	const char *queue; /* its name */
+	char id[48];
+	bool has_own_id;
+	bool is_malformed;
+	bool has_reply;
+	int retries;         /* it has at most; -1: as the handler */
+	int64_t due_unix_ms; /* not before; moved by retries */
+	int64_t submitted_unix_ms;
+	int64_t cancelled_unix_ms; /* the last time; 0: never */
+	int submissions;
+	int runs;
+	bool is_late; /* finished by somebody who did not hold it any more */
+	int results;
+	int replies;
+	char result[RESULT_BYTES];
+};
+
+/* An execution. */
+struct sim_run {
+	struct sim_job *job;
+	struct node *node;
+	char entry[ENTRY_ID_BYTES];
+	int attempt;
+	bool is_over;
+	enum job_status status;
+};
+
+struct jobs {
+	struct sim_job all[JOBS_MAX];
+	size_t count;
+	struct sim_run runs[RUNS_MAX];
+	size_t run_count;
+};
+
+extern struct jobs jobs;
+
+void jobs_begin(void);
+struct sim_job *jobs_find(struct bytes queue, struct bytes id);
+/* A random new one (or one that was there) goes into the stream. */
+void jobs_submit(void);
+/* One without features but a delay, if it is not 0. */
+struct sim_job *jobs_submit_plain(const char *queue, int64_t delay_ms);
+/* One command of a client that is no daemon. */
+void jobs_command(const struct bytes *argv, size_t argc, struct redis_reply *reply,
+	struct arena *arena);
+
+/* ---- check.c ---- */
+
+void check_begin(void);
+/* After each command that wrote. */
+void check_state(void);
+/* A worker is about to run it; NULL: this is wrong, and told. */
+struct sim_run *check_run(struct node *n, const struct attempt *a);
+/* All should be done: what is not? True: nothing. */
+bool check_is_settled(void);
+void check_end(void);
+
+/* ---- fake_workers.c ---- */
+
+/* A job waits and a worker is free; a run has come to its end; outcomes wait. */
+bool workers_can_begin(const struct workers *w);
+bool workers_can_end(const struct workers *w);
+bool workers_have_outcomes(const struct workers *w);
+void workers_begin_one(struct workers *w);
+void workers_end_one(struct workers *w);
+int64_t workers_next_ms(const struct workers *w);
+
+#endif
