@@ -36,7 +36,7 @@ void
 handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
 	const struct handler_call *call, struct outcome *out)
 {
-	if (slot->warm)
+	if (slot->config)
 		warm_heed_config(slot, call->config);
 	if (stint_ctx_err(ctx) < 0)
 		ending_conclude(ctx, call, false, out);

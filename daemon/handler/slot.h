@@ -17,7 +17,8 @@ struct handler_slot {
 	struct buf block;  /* of START; the memory is kept from job to job */
 	struct warm *warm; /* list: one for each `worker` handler that had a job here */
 	bool has_orphans;  /* some of them have lost their handler */
-	struct config *config; /* whose handlers they serve; a reference, or NULL */
+	struct config
+		*config; /* whose handlers they serve; a reference, NULL: had none */
 };
 
 /* Both as handler_run(), with a context that goes on. */

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -75,9 +76,9 @@ add_x_field(struct buf *b, const struct job_x_field *x)
 {
 	char name[sizeof "x-" + JOB_NAME_MAX];
 
-	memcpy(name, "x-", 2);
-	memcpy(name + 2, x->name.p, x->name.n);
-	resp_bulk(b, name, 2 + x->name.n);
+	int n = snprintf(name, sizeof name, "x-%s", x->name.p);
+
+	resp_bulk(b, name, (size_t)n);
 	resp_bulk(b, x->value.p, x->value.n);
 }
 
@@ -218,7 +219,7 @@ hear(struct errand *e)
 	struct buf *in = &e->w->in;
 	struct frame f;
 	size_t at = 0;
-	ssize_t n = 0;
+	ssize_t n = 1; /* nothing has begun */
 
 	while (e->verdict == PENDING && in->len > at &&
 		(n = frame_parse(in->data + at, in->len - at, &f)) > 0) {
@@ -365,9 +366,7 @@ conclude_loss(struct errand *e)
 	char text[ENDING_TEXT_BYTES];
 	int r = warm_end(e->w, how, &e->of, &reply);
 
-	if (r == 0 && e->verdict == KILLED)
-		ending_status(&reply, out);
-	else if (r > 0)
+	if (r > 0 || (r == 0 && e->verdict == KILLED))
 		ending_status(&reply, out);
 	if (e->verdict == OUTPUT_OVER)
 		outcome_fail(out, JOB_ERROR, "output over %s (output_limit)",
@@ -396,10 +395,12 @@ conclude(struct errand *e)
 		conclude_loss(e);
 	if (has_more_to_say(e)) /* half a CANCEL, maybe, would spoil the next frame */
 		warm_retire(e->w);
-	if (e->is_cancelled)
+	if (e->is_cancelled) {
+		e->out->for_good = false; /* it says nothing about the job */
 		ending_conclude(e->ctx, e->call, is_ok, e->out);
-	else if (is_ok && e->out->output.failed)
+	} else if (is_ok && e->out->output.failed) {
 		outcome_fail(e->out, JOB_ERROR, "no memory for its output");
+	}
 }
 
 /* Return: true: the job is over; false: its process was unfit, it has lost nothing. */

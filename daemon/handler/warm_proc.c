@@ -21,7 +21,8 @@ enum {
 	DEATHS_MAX = 3,
 	EXIT_MS = 200,  /* from closing descriptor 4 until being gone, on a busy host */
 	STARTS_MAX = 2, /* for one job: the first one may die before it gets it */
-	READ_BYTES = 65536, /* what a pipe holds */
+	READ_BYTES = 65536,          /* what a pipe holds */
+	KEPT_BYTES = 4 * READ_BYTES, /* of the buffer, from job to job */
 	/* From the end of one job to the next: in less than this a process is hardly ever
 	 * lost, and to look would cost each job a system call. */
 	FRESH_MS = 2,
@@ -81,7 +82,7 @@ forget(struct warm *w, const struct worker_log_of *of)
 	if (w->pulse)
 		munmap(w->pulse, sizeof *w->pulse);
 	w->pulse = NULL;
-	buf_reset(&w->in, READ_BYTES);
+	buf_reset(&w->in, KEPT_BYTES);
 	w->jobs = 0;
 	w->state = WARM_NONE;
 }
@@ -144,6 +145,8 @@ warm_release(struct warm *w, const struct worker_log_of *of)
 	if (w->deaths > 0 || w->backoff.now_ms > 0)
 		recovered(w);
 	worker_log_settle(&w->log, of);
+	if (w->in.len == 0)
+		buf_reset(&w->in, KEPT_BYTES);
 	w->idle_since_ms = stint_now_ms();
 	if (++w->jobs == w->conf->max_jobs)
 		warm_retire(w);

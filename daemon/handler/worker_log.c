@@ -106,7 +106,7 @@ worker_log_read(
 void
 worker_log_drain(struct worker_log *log, const struct worker_log_of *of)
 {
-	for (int s = 0; s < WORKER_STREAM_COUNT; s++)
+	for (enum worker_stream s = 0; s < WORKER_STREAM_COUNT; s++)
 		for (int i = 0; i < DRAIN_READS && worker_log_read(log, s, of); i++)
 			;
 }
@@ -122,7 +122,7 @@ void
 worker_log_close(struct worker_log *log, const struct worker_log_of *of)
 {
 	worker_log_drain(log, of);
-	for (int s = 0; s < WORKER_STREAM_COUNT; s++) {
+	for (enum worker_stream s = 0; s < WORKER_STREAM_COUNT; s++) {
 		tell_line(log, s, of, stint_now_ms());
 		close_fd(&log->fd[s]);
 	}

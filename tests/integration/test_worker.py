@@ -2,12 +2,13 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from util import is_drained, result, run, submit, wait_until
+from util import ROOT, is_drained, result, run, submit, wait_until
 
 WORKER = str(Path(__file__).with_name("worker.py"))
 PIPES = [0, 1, 2, 3, 4]
@@ -232,6 +233,14 @@ def test_who_does_not_answer_is_gone_after_the_grace(stintd, client, folder, beh
     assert pid_of(client) != first
 
 
+@pytest.mark.parametrize("payload", ["fail", "raw *1\r\n$99999999\r\n"])
+def test_what_comes_of_it_after_the_time_out_changes_no_result(stintd, client, folder, payload):
+    stintd(one(retries=1, backoff="1ms"))
+    answer = run(client, "w", f"after {folder}/runs {payload}", timeout="100ms")
+    assert (answer["status"], answer["attempt"]) == ("timeout", 2)
+    assert told(client, "echo next") == ("ok", "next")
+
+
 def test_cancel_is_told_with_its_reason(stintd, client, folder):
     stintd(one())
     job = submit(client, "w", f"heeds {folder}/runs")
@@ -291,6 +300,27 @@ def test_a_changed_handler_gets_a_new_process_a_removed_one_ends(stintd, client)
     assert not is_alive(pids["w"])
     assert json.loads(run(client, "w", "environment")["output"])["NEW"] == "1"
     assert int(run(client, "same", "pid")["output"]) == pids["same"]
+
+
+def test_a_handler_that_was_removed_can_come_back(stintd, client):
+    cat = {"command": ["cat"]}
+    daemon = stintd({"concurrency": 1, "handlers": {"w": worker(), "cat": cat}})
+
+    def reload(handlers):
+        before = daemon.log().count("reloaded")
+        daemon.write_config({"concurrency": 1, "handlers": handlers})
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: daemon.log().count("reloaded") > before, "the reload")
+
+    first = pid_of(client)
+    reload({"cat": cat})
+    assert run(client, "cat", "x")["status"] == "ok"
+    wait_gone(first)
+    assert run(client, "cat", "x")["status"] == "ok"
+    reload({"w": worker(), "cat": cat})
+    second = pid_of(client)
+    reload({"w": worker(environment={"NEW": "1"}), "cat": cat})
+    assert pid_of(client) not in (first, second)
 
 
 def test_fewer_workers_end_their_processes(stintd, client, folder):
@@ -446,3 +476,64 @@ def test_the_daemon_holds_no_descriptor_of_what_is_over(stintd, client):
     for _ in range(2):
         run_all()
     assert run_all() <= before + 5  # as many as one process has
+
+
+# ---- the modules for handlers ----
+
+SDK = ROOT / "lib" / "sdk"
+MODULES = {
+    "python": ("/usr/bin/python3", SDK / "python" / "stint.py", f"""
+import os, sys, time
+sys.path.insert(0, {str(SDK / "python")!r})
+import stint
+
+def handle(ctx, payload):
+    print("has", ctx.id)
+    if payload == b"never":
+        raise stint.Fail("refused")
+    if payload == b"now not":
+        raise ValueError("broken")
+    if payload == b"wait":
+        while not ctx.cancelled:
+            time.sleep(0.005)
+    return b"%b %d %b" % (payload.upper(), os.getpid(), ctx.fields["x-of"].encode())
+
+stint.run(handle)
+"""),
+    "node": ("node", SDK / "node" / "stint.js", f"""
+const stint = require({str(SDK / "node" / "stint.js")!r})
+stint.run(async (ctx, payload) => {{
+  const text = payload.toString()
+  console.log('has', ctx.id)
+  if (text === 'never') throw new stint.Fail('refused')
+  if (text === 'now not') throw new Error('broken')
+  if (text === 'wait')
+    await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve))
+  return `${{text.toUpperCase()}} ${{process.pid}} ${{ctx.fields['x-of']}}`
+}})
+"""),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_handler_made_with_a_module_does_as_it_says(stintd, client, folder, name):
+    program, module, text = MODULES[name]
+    if not module.exists() or not shutil.which(program):
+        pytest.skip(f"no {module.name}, or no {program}")
+    script = Path(folder) / ("handler" + module.suffix)
+    script.write_text(text)
+    daemon = stintd({"concurrency": 1, "handlers": {"w": {"worker": [program, str(script)]}}})
+    job = submit(client, "w", "hello", x_of="me")
+    first = result(client, job)
+    assert first["status"] == "ok"
+    word, pid, field = first["output"].split()
+    assert (word, field) == ("HELLO", "me")
+    daemon.wait_log(f'job={job} on=stdout text="has {job}"')
+    answer = run(client, "w", "never")
+    assert (answer["status"], answer["error"]) == ("error", "refused")
+    answer = run(client, "w", "now not")
+    assert answer["status"] == "error" and "broken" in answer["error"] + answer["stderr"]
+    assert run(client, "w", "wait", timeout="100ms", x_of="me")["status"] == "timeout"
+    assert run(client, "w", "again", x_of="me")["output"] == f"AGAIN {pid} me"
+    daemon.stop()
+    assert not is_alive(pid)

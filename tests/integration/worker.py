@@ -193,6 +193,15 @@ def finishes(ident, arg):
     return "done"
 
 
+def after(ident, arg):
+    """Does another thing once it is cancelled."""
+    path, _, then = arg.partition(b" ")
+    open(path, "w").close()
+    read_frame()
+    name, _, argument = then.partition(b" ")
+    return globals()[name.decode()](ident, argument)
+
+
 def leaves(ident, arg):
     """Ends when it is cancelled."""
     open(arg, "w").close()
