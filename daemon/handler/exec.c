@@ -60,10 +60,11 @@ struct run {
 	int done_fd;      /* the context's; negative: it never ends */
 	size_t fed_bytes; /* of the payload */
 	enum reason reason;
-	bool is_over;       /* its limit: no more of stdout is read */
-	int64_t kill_at_ms; /* STINT_NEVER: not asked to end, or killed */
-	bool is_done;       /* with: */
-	bool is_lost;       /* the keeper was */
+	bool is_over;        /* its limit: no more of stdout is read */
+	int64_t asked_at_ms; /* to end */
+	int64_t kill_at_ms;  /* STINT_NEVER: not asked to end, or killed */
+	bool is_done;        /* with: */
+	bool is_lost;        /* the keeper was */
 	struct keeper_reply reply;
 };
 
@@ -256,6 +257,8 @@ kill_at_ms(const struct run *run)
 	/* relaxed: a renewal that is seen late only makes it earlier */
 	lease_at_ms = atomic_load_explicit(call->leased_at_ms, memory_order_relaxed) +
 		      call->lease_hold_ms;
+	if (lease_at_ms < run->asked_at_ms + call->lease_grace_ms)
+		lease_at_ms = run->asked_at_ms + call->lease_grace_ms;
 	return lease_at_ms < run->kill_at_ms ? lease_at_ms : run->kill_at_ms;
 }
 
@@ -265,6 +268,7 @@ heed_ctx(struct run *run)
 {
 	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
 		run->reason = CTX_ENDED;
+		run->asked_at_ms = stint_now_ms();
 		run->kill_at_ms = stint_at_ms(run->call->conf->kill_grace_ms);
 		tell_keeper(run, KEEPER_TERM);
 	}

@@ -283,7 +283,7 @@ read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t 
 	}
 	redis_str(&b, "STREAMS");
 	for (size_t i = 0; i < count; i++)
-		redis_bulk(&b, queues[i]->jobs_key.data, queues[i]->jobs_key.len);
+		redis_key(&b, &queues[i]->jobs_key);
 	for (size_t i = 0; i < count; i++)
 		redis_str(&b, ">");
 	f->step = block ? STEP_BLOCK : STEP_READ;

@@ -28,6 +28,8 @@ BARE = re.search(r"^```python\n(.*?)^```$", FRAMES, re.M | re.S)[1]
 # A test that waits this long has failed; a worker with a fault is waited for in vain.
 PATIENCE_S = 60
 SHORT_PATIENCE_S = 1
+# with PYTHONUNBUFFERED the interpreter would do what the module has to do
+ENV = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 needs_node = pytest.mark.skipif(not NODE, reason="needs nodejs")
 python = pytest.param(PYTHON, "python/conformance_worker.py", id="python")
@@ -36,7 +38,7 @@ node = pytest.param(NODE, "node/conformance_worker.js", id="node", marks=needs_n
 
 def run(*command, cwd=SDK):
     return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=300)
+                          stderr=subprocess.STDOUT, text=True, timeout=300, env=ENV)
 
 
 def conformance(*args, patience_s=PATIENCE_S):
