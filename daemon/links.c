@@ -14,6 +14,8 @@
 #include "daemon/obs/log.h"
 #include "daemon/redis/unblock.h"
 
+enum { UNBLOCK_AGAIN_MS = 50 };
+
 /* Connected is not enough: a replica lets us in, too, and refuses every write. */
 void
 daemon_note_back(struct daemon *d)
@@ -106,9 +108,21 @@ static const struct redis_conn_ops link_ops = {
 void
 daemon_unblock(struct daemon *d)
 {
-	if (fetch_is_blocked(d->fetch))
-		redis_unblock(d->links[LINK_READER].conn, d->links[LINK_WRITER].conn,
-			lease_timeout_ms(d->config->lease_ms));
+	if (!fetch_is_blocked(d->fetch))
+		return;
+	redis_unblock(d->links[LINK_READER].conn, d->links[LINK_WRITER].conn,
+		lease_timeout_ms(d->config->lease_ms));
+	/* It may overtake the very read that it is to end, on another connection. */
+	loop_timer_set(&d->unblock_timer, stint_at_ms(UNBLOCK_AGAIN_MS));
+}
+
+void
+daemon_unblock_again(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (fetch_should_end(d->fetch))
+		daemon_unblock(d);
 }
 
 size_t

@@ -457,6 +457,12 @@ fetch_is_unsure(const struct fetch *f)
 }
 
 bool
+fetch_should_end(const struct fetch *f)
+{
+	return f->step == STEP_BLOCK && (f->is_outdated || f->is_paused);
+}
+
+bool
 fetch_is_blocked(const struct fetch *f)
 {
 	return f->step == STEP_BLOCK;
