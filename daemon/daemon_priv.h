@@ -84,6 +84,7 @@ struct daemon {
 	struct loop_timer start_timer;
 	struct loop_timer status_timer;
 	struct loop_timer wakes[WAKE_COUNT];
+	struct loop_timer unblock_timer;
 
 	bool has_groups; /* the reader has asked for them: jobs can come */
 	bool is_ready;
@@ -140,6 +141,7 @@ int daemon_link_open(struct daemon *d, enum link_role role);
 
 /* End the read that blocks, if one does, in a way that loses no entry. */
 void daemon_unblock(struct daemon *d);
+void daemon_unblock_again(void *arg); /* @arg: the daemon; its timer calls it */
 
 /* The largest payload that any handler takes; longer strings need not be kept. */
 size_t daemon_string_limit(const struct config *config);

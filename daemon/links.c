@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/redis/unblock.h"
+
+enum { UNBLOCK_AGAIN_MS = 50 };
 
 /* Connected is not enough: a replica lets us in, too, and refuses every write. */
 void
@@ -102,33 +105,24 @@ on_link_down(void *arg, const struct stint_err *why, int64_t retry_ms)
 static const struct redis_conn_ops link_ops = {
 	.on_up = on_link_up, .on_down = on_link_down};
 
-static void
-on_unblocked(void *arg, int status, const struct redis_reply *replies, size_t count)
-{
-	/* Whether it was blocked, or may be unblocked at all (ACL), does not matter: the
-	 * read ends by itself soon. */
-	(void)arg;
-	(void)status;
-	(void)replies;
-	(void)count;
-}
-
-/* CLIENT UNBLOCK and not a closed connection: that could lose entries. */
 void
 daemon_unblock(struct daemon *d)
 {
-	struct redis_conn *writer = d->links[LINK_WRITER].conn;
-	const int64_t id = redis_conn_client_id(d->links[LINK_READER].conn);
-	struct redis_batch b;
-
-	if (!fetch_is_blocked(d->fetch) || id == 0 || !redis_conn_is_up(writer))
+	if (!fetch_is_blocked(d->fetch))
 		return;
-	redis_batch_begin(writer, &b);
-	redis_cmd(&b, 3);
-	redis_str(&b, "CLIENT");
-	redis_str(&b, "UNBLOCK");
-	redis_int(&b, id);
-	redis_batch_send(&b, lease_timeout_ms(d->config->lease_ms), on_unblocked, NULL);
+	redis_unblock(d->links[LINK_READER].conn, d->links[LINK_WRITER].conn,
+		lease_timeout_ms(d->config->lease_ms));
+	/* It may overtake the very read that it is to end, on another connection. */
+	loop_timer_set(&d->unblock_timer, stint_at_ms(UNBLOCK_AGAIN_MS));
+}
+
+void
+daemon_unblock_again(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (fetch_should_end(d->fetch))
+		daemon_unblock(d);
 }
 
 size_t

@@ -113,6 +113,7 @@ daemon_open(struct daemon *d, struct stint_err *err)
 
 	for (int i = 0; i < WAKE_COUNT; i++)
 		loop_timer_init(&d->wakes[i], &d->loop, daemon_on_change, d);
+	loop_timer_init(&d->unblock_timer, &d->loop, daemon_unblock_again, d);
 	d->drain = (struct drain){.loop = &d->loop, .ops = &daemon_drain_ops, .arg = d};
 	drain_init(&d->drain);
 	for (enum link_role role = 0; r == 0 && role < LINK_COUNT; role++)
@@ -143,6 +144,7 @@ daemon_close(struct daemon *d)
 	drain_fini(&d->drain);
 	for (int i = 0; i < WAKE_COUNT; i++)
 		loop_timer_stop(&d->wakes[i]);
+	loop_timer_stop(&d->unblock_timer);
 	/* what the workers still have must end before its memory does */
 	if (d->dispatch)
 		dispatch_cancel_all(d->dispatch, HANDLER_CAUSE_SHUTDOWN,

@@ -321,7 +321,7 @@ commit_leave(struct commit *c, void (*done)(void *arg), void *arg)
 	redis_batch_begin(c->conn, &b);
 	LIST_FOREACH (q, c->queues, link) {
 		redis_script_call(&b, c->scripts, SCRIPT_LEAVE, 1, 2);
-		redis_bulk(&b, q->jobs_key.data, q->jobs_key.len);
+		redis_key(&b, &q->jobs_key);
 		redis_str(&b, KEYS_GROUP);
 		redis_str(&b, c->consumer);
 	}

@@ -103,7 +103,8 @@ call_handler(struct worker *me, struct attempt *a)
 		.budget_ms = budget,
 		.deadline_unix_ms = now_unix_ms + budget,
 		.leased_at_ms = &a->leased_at_ms,
-		.lease_hold_ms = lease_hold_ms(a->config->lease_ms)};
+		.lease_hold_ms = lease_hold_ms(a->config->lease_ms),
+		.lease_grace_ms = lease_grace_ms(a->config->lease_ms)};
 	struct stint_ctx *ctx;
 
 	/* the daemon was suspended: the loop has not come to tell yet */

@@ -27,7 +27,8 @@ ending_conclude(struct stint_ctx *ctx, const struct handler_call *call, bool is_
 }
 
 int64_t
-ending_kill_at_ms(const struct handler_call *call, int64_t kill_at_ms)
+ending_kill_at_ms(
+	const struct handler_call *call, int64_t asked_at_ms, int64_t kill_at_ms)
 {
 	int64_t lease_at_ms;
 
@@ -36,6 +37,8 @@ ending_kill_at_ms(const struct handler_call *call, int64_t kill_at_ms)
 	/* relaxed: a renewal that is seen late only makes it earlier */
 	lease_at_ms = atomic_load_explicit(call->leased_at_ms, memory_order_relaxed) +
 		      call->lease_hold_ms;
+	if (lease_at_ms < asked_at_ms + call->lease_grace_ms)
+		lease_at_ms = asked_at_ms + call->lease_grace_ms;
 	return lease_at_ms < kill_at_ms ? lease_at_ms : kill_at_ms;
 }
 

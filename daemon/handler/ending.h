@@ -13,9 +13,11 @@
 void ending_conclude(struct stint_ctx *ctx, const struct handler_call *call, bool is_ok,
 	struct outcome *out);
 
-/* When a job that was asked to stop is killed: @kill_at_ms, by its kill_grace, or when
- * its lease is about to end, if that is sooner. STINT_NEVER: it was not asked. */
-int64_t ending_kill_at_ms(const struct handler_call *call, int64_t kill_at_ms);
+/* When a job that was asked to stop at @asked_at_ms is killed: @kill_at_ms, by its
+ * kill_grace, or when its lease is about to end, if that is sooner. STINT_NEVER: it was
+ * not asked. */
+int64_t ending_kill_at_ms(
+	const struct handler_call *call, int64_t asked_at_ms, int64_t kill_at_ms);
 
 /* What poll(2) may wait until @at_ms; -1 when that is STINT_NEVER. */
 int ending_poll_ms(int64_t at_ms);

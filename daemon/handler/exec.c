@@ -51,10 +51,11 @@ struct run {
 	int done_fd;      /* the context's; negative: it never ends */
 	size_t fed_bytes; /* of the payload */
 	enum reason reason;
-	bool is_over;       /* its limit: no more of stdout is read */
-	int64_t kill_at_ms; /* STINT_NEVER: not asked to end, or killed */
-	bool is_done;       /* with: */
-	bool is_lost;       /* the keeper was */
+	bool is_over;        /* its limit: no more of stdout is read */
+	int64_t asked_at_ms; /* to end */
+	int64_t kill_at_ms;  /* STINT_NEVER: not asked to end, or killed */
+	bool is_done;        /* with: */
+	bool is_lost;        /* the keeper was */
 	struct keeper_reply reply;
 };
 
@@ -174,11 +175,13 @@ heed_ctx(struct run *run)
 {
 	if (run->reason == BY_ITSELF && stint_ctx_err(run->ctx) < 0) {
 		run->reason = CTX_ENDED;
+		run->asked_at_ms = stint_now_ms();
 		run->kill_at_ms = stint_at_ms(run->call->conf->kill_grace_ms);
 		keeping_tell(run->slot->keeper_fd, KEEPER_TERM, 0);
 	}
 	if (run->kill_at_ms != STINT_NEVER &&
-		ending_kill_at_ms(run->call, run->kill_at_ms) <= stint_now_ms()) {
+		ending_kill_at_ms(run->call, run->asked_at_ms, run->kill_at_ms) <=
+			stint_now_ms()) {
 		run->kill_at_ms = STINT_NEVER;
 		keeping_tell(run->slot->keeper_fd, KEEPER_KILL, 0);
 	}
@@ -195,7 +198,8 @@ static void
 watch(struct run *run)
 {
 	while (!run->is_done) {
-		int64_t kill_at_ms = ending_kill_at_ms(run->call, run->kill_at_ms);
+		int64_t kill_at_ms =
+			ending_kill_at_ms(run->call, run->asked_at_ms, run->kill_at_ms);
 		struct pollfd p[] = {
 			{.fd = run->slot->keeper_fd, .events = POLLIN},
 			{.fd = run->is_over ? -1 : run->ours[OUT], .events = POLLIN},

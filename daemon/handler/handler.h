@@ -30,9 +30,11 @@ struct handler_call {
 	int64_t deadline_unix_ms; /* when @ctx ends; 0: never */
 	/* What was asked to end must be gone when so much time has passed since then,
 	 * also if kill_grace goes on: somebody else may run the job soon. Written by the
-	 * loop; NULL: no such bound. */
+	 * loop; NULL: no such bound. Where it is late already, there is still some grace.
+	 */
 	const _Atomic int64_t *leased_at_ms;
 	int64_t lease_hold_ms;
+	int64_t lease_grace_ms;
 };
 
 /* Causes of an end that is not the job's fault: what fails after its context ended

@@ -57,8 +57,9 @@ struct errand {
 	size_t said_bytes;             /* what was written */
 	size_t need_bytes;             /* of the frame that has begun */
 	enum verdict verdict;
-	const char *broken; /* how */
-	bool is_cancelled;  /* the context has ended, and the process was told */
+	const char *broken;  /* how */
+	bool is_cancelled;   /* the context has ended, and the process was told */
+	int64_t asked_at_ms; /* with is_cancelled */
 	int64_t kill_at_ms;
 };
 
@@ -283,6 +284,7 @@ heed_ctx(struct errand *e)
 
 	if (!e->is_cancelled && stint_ctx_err(e->ctx) < 0) {
 		e->is_cancelled = true;
+		e->asked_at_ms = stint_now_ms();
 		e->kill_at_ms = stint_at_ms(e->call->conf->kill_grace_ms);
 		buf_reset(cancel, KEPT_BYTES);
 		resp_cmd(cancel, 3);
@@ -292,8 +294,8 @@ heed_ctx(struct errand *e)
 		e->part[CANCEL] = cancel->failed ? (struct iovec){0} : part_of(cancel);
 		say(e);
 	}
-	if (e->is_cancelled &&
-		ending_kill_at_ms(e->call, e->kill_at_ms) <= stint_now_ms())
+	if (e->is_cancelled && ending_kill_at_ms(e->call, e->asked_at_ms,
+				       e->kill_at_ms) <= stint_now_ms())
 		settle(e, KILLED, NULL);
 }
 
@@ -335,7 +337,8 @@ watch(struct errand *e)
 		return;
 	done_fd = stint_ctx_done_fd(e->ctx);
 	while (heed_ctx(e), e->verdict == PENDING) {
-		wait_ms = ending_poll_ms(ending_kill_at_ms(e->call, e->kill_at_ms));
+		wait_ms = ending_poll_ms(
+			ending_kill_at_ms(e->call, e->asked_at_ms, e->kill_at_ms));
 		if (done_fd < 0 && (wait_ms < 0 || wait_ms > LOOK_MS))
 			wait_ms = LOOK_MS;
 		step(e, done_fd, wait_ms);

@@ -116,37 +116,20 @@ fill_batch(struct admit *ad, struct queue *q)
 }
 
 static void
-write_key(struct redis_batch *b, const struct buf *key)
-{
-	redis_bulk(b, key->data, key->len);
-}
-
-/* A key that ends in the job's id, which is bounded (keys.h). */
-static void
-write_job_key(struct redis_batch *b, const struct buf *stem, const struct job *job)
-{
-	char key[PREFIX_MAX + QUEUE_NAME_MAX + JOB_ID_MAX + 32];
-
-	memcpy(key, stem->data, stem->len);
-	memcpy(key + stem->len, job->id.p, job->id.n);
-	redis_bulk(b, key, stem->len + job->id.n);
-}
-
-static void
 write_batch(struct admit *ad, struct redis_batch *b, const struct queue *q)
 {
 	const struct attempt *a;
 
 	redis_script_call(b, ad->o.scripts, SCRIPT_ADMIT, 5 + 2 * ad->batch_count,
 		2 + 3 * ad->batch_count);
-	write_key(b, &q->jobs_key);
-	write_key(b, &q->ids_key);
-	write_key(b, &q->delayed_key);
-	write_key(b, &q->bodies_key);
-	write_key(b, &q->stats_key);
+	redis_key(b, &q->jobs_key);
+	redis_key(b, &q->ids_key);
+	redis_key(b, &q->delayed_key);
+	redis_key(b, &q->bodies_key);
+	redis_key(b, &q->stats_key);
 	TAILQ_FOREACH (a, &ad->batch, link) {
-		write_job_key(b, &q->result_stem, a->job);
-		write_job_key(b, &q->state_stem, a->job);
+		redis_key_of(b, &q->result_stem, a->job->id.p, a->job->id.n);
+		redis_key_of(b, &q->state_stem, a->job->id.p, a->job->id.n);
 	}
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, ad->o.consumer);

@@ -96,7 +96,7 @@ call_script(struct claim *c, struct redis_batch *b, enum script script,
 	const struct queue *q, const char *consumer, size_t more)
 {
 	redis_script_call(b, c->opts.scripts, script, 1, 2 + more);
-	redis_bulk(b, q->jobs_key.data, q->jobs_key.len);
+	redis_key(b, &q->jobs_key);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, consumer);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/queue/lease.h"
+#include "daemon/redis/unblock.h"
 
 struct control_queue *
 control_find(const struct control *c, const struct queue *q)
@@ -62,29 +63,10 @@ queue_new(struct queue *q)
 }
 
 static void
-on_unblocked(void *arg, int status, const struct redis_reply *replies, size_t count)
-{
-	/* When it may not be ended (ACL), the read ends by itself soon. */
-	(void)arg;
-	(void)status;
-	(void)replies;
-	(void)count;
-}
-
-static void
 unblock(struct control *c)
 {
-	const int64_t id = redis_conn_client_id(c->o.conn);
-	struct redis_batch b;
-
-	if (c->step != STEP_BLOCK || id == 0 || !redis_conn_is_up(c->o.writer))
-		return;
-	redis_batch_begin(c->o.writer, &b);
-	redis_cmd(&b, 3);
-	redis_str(&b, "CLIENT");
-	redis_str(&b, "UNBLOCK");
-	redis_int(&b, id);
-	redis_batch_send(&b, lease_timeout_ms(c->o.lease_ms), on_unblocked, NULL);
+	if (c->step == STEP_BLOCK)
+		redis_unblock(c->o.conn, c->o.writer, lease_timeout_ms(c->o.lease_ms));
 }
 
 /* Free those of @some that are not (or no longer) looked after. */

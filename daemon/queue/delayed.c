@@ -127,38 +127,19 @@ on_moved(void *arg, int status, const struct redis_reply *replies, size_t count)
 }
 
 static void
-write_key(struct redis_batch *b, const struct buf *key)
-{
-	redis_bulk(b, key->data, key->len);
-}
-
-static void
-write_job_key(struct redis_batch *b, struct buf *scratch, const struct buf *stem,
-	const struct redis_reply *id)
-{
-	buf_reset(scratch, SIZE_MAX);
-	buf_add(scratch, stem->data, stem->len);
-	buf_add(scratch, id->str, id->len);
-	/* a key that is cut short would be another job's: the batch must not go out */
-	b->out->failed = b->out->failed || scratch->failed;
-	redis_bulk(b, scratch->data, scratch->len);
-}
-
-static void
 move(struct delayed *d, struct queue *q, const struct redis_reply *ids, size_t count)
 {
-	cleanup(buf_fini) struct buf key = {0};
 	struct redis_batch b;
 
 	redis_batch_begin(d->o.conn, &b);
 	redis_script_call(&b, d->o.scripts, SCRIPT_PROMOTE, 4 + 2 * count, count);
-	write_key(&b, &q->jobs_key);
-	write_key(&b, &q->ids_key);
-	write_key(&b, &q->delayed_key);
-	write_key(&b, &q->bodies_key);
+	redis_key(&b, &q->jobs_key);
+	redis_key(&b, &q->ids_key);
+	redis_key(&b, &q->delayed_key);
+	redis_key(&b, &q->bodies_key);
 	for (size_t i = 0; i < count; i++) {
-		write_job_key(&b, &key, &q->result_stem, &ids[i]);
-		write_job_key(&b, &key, &q->state_stem, &ids[i]);
+		redis_key_of(&b, &q->result_stem, ids[i].str, ids[i].len);
+		redis_key_of(&b, &q->state_stem, ids[i].str, ids[i].len);
 	}
 	for (size_t i = 0; i < count; i++)
 		redis_bulk(&b, ids[i].str, ids[i].len);
@@ -216,7 +197,7 @@ ask(struct delayed *d, struct due_queue *dq)
 	d->asked = dq->queue;
 	redis_batch_begin(d->o.conn, &b);
 	redis_script_call(&b, d->o.scripts, SCRIPT_DUE, 1, 1);
-	write_key(&b, &dq->queue->delayed_key);
+	redis_key(&b, &dq->queue->delayed_key);
 	redis_int(&b, BATCH_MAX);
 	redis_batch_send(&b, lease_timeout_ms(d->o.lease_ms), on_due, d);
 }

@@ -283,7 +283,7 @@ read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t 
 	}
 	redis_str(&b, "STREAMS");
 	for (size_t i = 0; i < count; i++)
-		redis_bulk(&b, queues[i]->jobs_key.data, queues[i]->jobs_key.len);
+		redis_key(&b, &queues[i]->jobs_key);
 	for (size_t i = 0; i < count; i++)
 		redis_str(&b, ">");
 	f->step = block ? STEP_BLOCK : STEP_READ;
@@ -454,6 +454,12 @@ bool
 fetch_is_unsure(const struct fetch *f)
 {
 	return f->step != STEP_IDLE || f->must_compare || f->compare_at_ms != STINT_NEVER;
+}
+
+bool
+fetch_should_end(const struct fetch *f)
+{
+	return f->step == STEP_BLOCK && (f->is_outdated || f->is_paused);
 }
 
 bool

@@ -18,28 +18,11 @@ finish_kind(const struct attempt *a)
 }
 
 static void
-write_key(struct redis_batch *b, const struct buf *key)
-{
-	redis_bulk(b, key->data, key->len);
-}
-
-/* A key that ends in the job's id or the reply's name; both are bounded (keys.h). */
-static void
-write_named_key(struct redis_batch *b, const struct buf *stem, struct bytes name)
-{
-	char key[PREFIX_MAX + QUEUE_NAME_MAX + JOB_ID_MAX + 32];
-
-	memcpy(key, stem->data, stem->len);
-	memcpy(key + stem->len, name.p, name.n);
-	redis_bulk(b, key, stem->len + name.n);
-}
-
-static void
 write_plain_set(struct redis_batch *b, const struct attempt *a)
 {
 	redis_cmd(b, 6);
 	redis_str(b, "SET");
-	write_named_key(b, &a->queue->result_stem, a->job->id);
+	redis_key_of(b, &a->queue->result_stem, a->job->id.p, a->job->id.n);
 	redis_bulk(b, a->result.data, a->result.len);
 	redis_str(b, "NX");
 	redis_str(b, "PX");
@@ -77,7 +60,7 @@ write_forget_ids(struct redis_batch *b, const struct attempt_list *list)
 		return;
 	redis_cmd(b, 2 + n);
 	redis_str(b, "HDEL");
-	write_key(b, &TAILQ_FIRST(list)->queue->ids_key);
+	redis_key(b, &TAILQ_FIRST(list)->queue->ids_key);
 	TAILQ_FOREACH (a, list, link)
 		if (has_other_id(a))
 			redis_bulk(b, a->job->id.p, a->job->id.n);
@@ -108,12 +91,12 @@ write_plain(struct redis_batch *b, const struct attempt_list *list)
 			write_plain_set(b, a);
 	redis_cmd(b, 3 + n);
 	redis_str(b, "XACK");
-	write_key(b, &q->jobs_key);
+	redis_key(b, &q->jobs_key);
 	redis_str(b, KEYS_GROUP);
 	write_entry_ids(b, list);
 	redis_cmd(b, 2 + n);
 	redis_str(b, "XDEL");
-	write_key(b, &q->jobs_key);
+	redis_key(b, &q->jobs_key);
 	write_entry_ids(b, list);
 	write_forget_ids(b, list); /* last: finish_answer() counts from the front */
 	redis_cmd(b, 1);
@@ -144,16 +127,17 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 	const struct attempt *a;
 
 	redis_script_call(b, who->scripts, SCRIPT_FINISH, 4 + 2 * n, 5 + 6 * n);
-	write_key(b, &q->jobs_key);
-	write_key(b, &q->dead_key);
-	write_key(b, &q->ids_key);
-	write_key(b, &q->stats_key);
+	redis_key(b, &q->jobs_key);
+	redis_key(b, &q->dead_key);
+	redis_key(b, &q->ids_key);
+	redis_key(b, &q->stats_key);
 	TAILQ_FOREACH (a, list, link) {
-		write_named_key(b, &q->result_stem, a->job->id);
+		redis_key_of(b, &q->result_stem, a->job->id.p, a->job->id.n);
 		if (a->job->reply_to.p)
-			write_named_key(b, &q->reply_stem, a->job->reply_to);
+			redis_key_of(b, &q->reply_stem, a->job->reply_to.p,
+				a->job->reply_to.n);
 		else
-			write_key(b, &q->jobs_key);
+			redis_key(b, &q->jobs_key);
 	}
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);
@@ -193,8 +177,8 @@ write_release(struct redis_batch *b, const struct finish_who *who,
 	const struct attempt *a;
 
 	redis_script_call(b, who->scripts, SCRIPT_RELEASE, 2, 2 + 6 * list_len(list));
-	write_key(b, &q->jobs_key);
-	write_key(b, &q->ids_key);
+	redis_key(b, &q->jobs_key);
+	redis_key(b, &q->ids_key);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);
 	TAILQ_FOREACH (a, list, link)
@@ -210,13 +194,13 @@ write_retry(struct redis_batch *b, const struct finish_who *who,
 	const struct attempt *a;
 
 	redis_script_call(b, who->scripts, SCRIPT_RETRY, 4 + 2 * n, 2 + 8 * n);
-	write_key(b, &q->jobs_key);
-	write_key(b, &q->ids_key);
-	write_key(b, &q->delayed_key);
-	write_key(b, &q->bodies_key);
+	redis_key(b, &q->jobs_key);
+	redis_key(b, &q->ids_key);
+	redis_key(b, &q->delayed_key);
+	redis_key(b, &q->bodies_key);
 	TAILQ_FOREACH (a, list, link) {
-		write_named_key(b, &q->result_stem, a->job->id);
-		write_named_key(b, &q->state_stem, a->job->id);
+		redis_key_of(b, &q->result_stem, a->job->id.p, a->job->id.n);
+		redis_key_of(b, &q->state_stem, a->job->id.p, a->job->id.n);
 	}
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);

@@ -67,7 +67,7 @@ groups_ask(struct groups *g, struct queue *const *queues, size_t count)
 		redis_cmd(&b, 6);
 		redis_str(&b, "XGROUP");
 		redis_str(&b, "CREATE");
-		redis_bulk(&b, g->asked[i]->jobs_key.data, g->asked[i]->jobs_key.len);
+		redis_key(&b, &g->asked[i]->jobs_key);
 		redis_str(&b, KEYS_GROUP);
 		redis_str(&b, "0"); /* never "$": jobs may be waiting already */
 		redis_str(&b, "MKSTREAM");

@@ -65,6 +65,12 @@ lease_hold_ms(int64_t lease_ms)
 	return lease_ms - lease_ms / HOLD_PART;
 }
 
+int64_t
+lease_grace_ms(int64_t lease_ms)
+{
+	return lease_ms / HOLD_PART;
+}
+
 bool
 lease_is_over(int64_t leased_at_ms, int64_t lease_ms)
 {
@@ -264,11 +270,9 @@ plan_calls(struct lease *l, size_t count)
 static void
 write_call(struct lease *l, struct redis_batch *b, struct attempt **list, size_t count)
 {
-	const struct buf *key = &list[0]->queue->jobs_key;
-
 	l->calls[l->call_count++] = (struct call){.queue = list[0]->queue};
 	redis_script_call(b, l->opts.scripts, SCRIPT_RENEW, 1, 2 + count);
-	redis_bulk(b, key->data, key->len);
+	redis_key(b, &list[0]->queue->jobs_key);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, l->opts.consumer);
 	for (size_t i = 0; i < count; i++) {

@@ -89,6 +89,9 @@ int64_t lease_timeout_ms(int64_t lease_ms);
  * three quarters of it (on_expiring), and this leaves an eighth to reap them. */
 int64_t lease_hold_ms(int64_t lease_ms);
 
+/* How long something has to end at least when it is told so late. */
+int64_t lease_grace_ms(int64_t lease_ms);
+
 /* So near its end that nothing is begun under it: its answer came late, or the daemon was
  * suspended. */
 bool lease_is_over(int64_t leased_at_ms, int64_t lease_ms);

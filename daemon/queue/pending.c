@@ -26,7 +26,7 @@ ask_page(struct pending *p)
 	redis_batch_begin(p->conn, &b);
 	redis_cmd(&b, 7);
 	redis_str(&b, "XPENDING");
-	redis_bulk(&b, p->queue->jobs_key.data, p->queue->jobs_key.len);
+	redis_key(&b, &p->queue->jobs_key);
 	redis_str(&b, KEYS_GROUP);
 	redis_str(&b, p->from);
 	redis_str(&b, "+");
@@ -77,7 +77,7 @@ ask_entry(struct redis_batch *b, const struct queue *q, const char *id)
 {
 	redis_cmd(b, 4);
 	redis_str(b, "XRANGE");
-	redis_bulk(b, q->jobs_key.data, q->jobs_key.len);
+	redis_key(b, &q->jobs_key);
 	redis_str(b, id);
 	redis_str(b, id);
 }

@@ -24,12 +24,6 @@ enum {
 	TIDY_BATCH_MAX = 100,
 };
 
-static void
-write_key(struct redis_batch *b, const struct buf *key)
-{
-	redis_bulk(b, key->data, key->len);
-}
-
 /* ---- jobs that wait ---- */
 
 static bool
@@ -105,9 +99,9 @@ write_hasten(struct control *c, struct redis_batch *b, const struct control_queu
 	const struct recall *rc = &c->recall;
 
 	redis_script_call(b, c->o.scripts, SCRIPT_HASTEN, 3, 2 * rc->count);
-	write_key(b, &cq->queue->jobs_key);
-	write_key(b, &cq->queue->delayed_key);
-	write_key(b, &cq->queue->bodies_key);
+	redis_key(b, &cq->queue->jobs_key);
+	redis_key(b, &cq->queue->delayed_key);
+	redis_key(b, &cq->queue->bodies_key);
 	for (size_t i = 0; i < rc->count; i++) {
 		const char *id = rc->ids[i];
 
@@ -121,7 +115,7 @@ write_pull(struct control *c, struct redis_batch *b, const struct queue *q,
 	const char *entry_id)
 {
 	redis_script_call(b, c->o.scripts, SCRIPT_PULL, 1, 3);
-	write_key(b, &q->jobs_key);
+	redis_key(b, &q->jobs_key);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, c->o.consumer);
 	redis_str(b, entry_id);
@@ -185,7 +179,7 @@ send_tidy(struct control *c, struct control_queue *cq)
 	c->recall.asked = cq->queue;
 	redis_batch_begin(c->o.writer, &b);
 	redis_script_call(&b, c->o.scripts, SCRIPT_TIDY, 1, 4);
-	write_key(&b, &cq->queue->control_key);
+	redis_key(&b, &cq->queue->control_key);
 	redis_str(&b, last);
 	redis_str(&b, state);
 	redis_int(&b, TIDY_AGE_MS);

@@ -51,7 +51,7 @@ reap(struct roster *r, struct redis_batch *b, const struct queue *q, const char 
 	if (b->commands == REAP_MAX)
 		return;
 	redis_script_call(b, r->scripts, SCRIPT_LEAVE, 1, 2);
-	redis_bulk(b, q->jobs_key.data, q->jobs_key.len);
+	redis_key(b, &q->jobs_key);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, name);
 }
@@ -152,7 +152,7 @@ roster_start(struct roster *r)
 		redis_cmd(&b, 4);
 		redis_str(&b, "XINFO");
 		redis_str(&b, "CONSUMERS");
-		redis_bulk(&b, r->queues[i]->jobs_key.data, r->queues[i]->jobs_key.len);
+		redis_key(&b, &r->queues[i]->jobs_key);
 		redis_str(&b, KEYS_GROUP);
 	}
 	redis_batch_send(&b, r->timeout_ms, on_consumers, r);

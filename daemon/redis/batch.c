@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <stint/clock.h>
 #include "daemon/redis/conn_priv.h"
-#include "lib/wire/resp.h"
 
 enum {
 	RING_FIRST = 16, /* callers keep two or three batches on their way */
@@ -81,31 +80,6 @@ redis_batch_begin(struct redis_conn *c, struct redis_batch *b)
 		c->out_sent = 0;
 	}
 	*b = (struct redis_batch){.conn = c, .out = &c->out, .start = c->out.len};
-}
-
-void
-redis_cmd(struct redis_batch *b, size_t argc)
-{
-	resp_cmd(b->out, argc);
-	b->commands++;
-}
-
-void
-redis_bulk(struct redis_batch *b, const void *p, size_t n)
-{
-	resp_bulk(b->out, p, n);
-}
-
-void
-redis_str(struct redis_batch *b, const char *s)
-{
-	resp_str(b->out, s);
-}
-
-void
-redis_int(struct redis_batch *b, int64_t v)
-{
-	resp_int(b->out, v);
 }
 
 size_t

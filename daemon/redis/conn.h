@@ -115,6 +115,10 @@ void redis_batch_begin(struct redis_conn *c, struct redis_batch *b);
 void redis_cmd(struct redis_batch *b, size_t argc);
 void redis_bulk(struct redis_batch *b, const void *p, size_t n);
 void redis_str(struct redis_batch *b, const char *s);
+/* A key; and one that is a stem ("stint:{default}:result:") and a name. */
+void redis_key(struct redis_batch *b, const struct buf *key);
+void redis_key_of(
+	struct redis_batch *b, const struct buf *stem, const void *name, size_t n);
 void redis_int(struct redis_batch *b, int64_t v);
 
 /* Bytes written so far, to bound a batch. */

@@ -32,20 +32,33 @@ resp_cmd(struct buf *b, size_t argc)
 		b->len = (size_t)(put_head(to, '*', argc) - b->data);
 }
 
-void
-resp_bulk(struct buf *b, const void *p, size_t n)
+static char *
+put_bytes(char *to, const void *p, size_t n)
 {
-	char *to = buf_room(b, HEAD_BYTES + n + 2);
+	if (n > 0) /* else p may be NULL */
+		memcpy(to, p, n);
+	return to + n;
+}
+
+void
+resp_joined(struct buf *b, const void *p, size_t n, const void *q, size_t m)
+{
+	char *to = buf_room(b, HEAD_BYTES + n + m + 2);
 
 	if (!to)
 		return;
-	to = put_head(to, '$', n);
-	if (n > 0) /* else p may be NULL */
-		memcpy(to, p, n);
-	to += n;
+	to = put_head(to, '$', n + m);
+	to = put_bytes(to, p, n);
+	to = put_bytes(to, q, m);
 	*to++ = '\r';
 	*to++ = '\n';
 	b->len = (size_t)(to - b->data);
+}
+
+void
+resp_bulk(struct buf *b, const void *p, size_t n)
+{
+	resp_joined(b, p, n, NULL, 0);
 }
 
 void

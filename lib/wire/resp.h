@@ -16,6 +16,8 @@
 
 void resp_cmd(struct buf *b, size_t argc);
 void resp_bulk(struct buf *b, const void *p, size_t n);
+/* Two pieces as one argument. */
+void resp_joined(struct buf *b, const void *p, size_t n, const void *q, size_t m);
 void resp_str(struct buf *b, const char *s);
 void resp_int(struct buf *b, int64_t v);
 

@@ -26,7 +26,7 @@ check() {
 }
 
 shell_files() {
-    find .ci config packaging tests -name '*.sh' -o -path .ci/run | sort
+    find .ci config lib packaging tests -name '*.sh' -o -path .ci/run | sort
 }
 
 lua_files() {

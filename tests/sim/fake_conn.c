@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stint/clock.h>
-#include "lib/wire/resp.h"
 
 enum { RETRY_MIN_MS = 20, RETRY_MORE_MS = 300, ORPHAN_MS = 400 };
 
@@ -20,31 +19,6 @@ void
 redis_batch_begin(struct redis_conn *c, struct redis_batch *b)
 {
 	*b = (struct redis_batch){.conn = c, .out = &c->out, .start = c->out.len};
-}
-
-void
-redis_cmd(struct redis_batch *b, size_t argc)
-{
-	resp_cmd(b->out, argc);
-	b->commands++;
-}
-
-void
-redis_bulk(struct redis_batch *b, const void *p, size_t n)
-{
-	resp_bulk(b->out, p, n);
-}
-
-void
-redis_str(struct redis_batch *b, const char *s)
-{
-	resp_str(b->out, s);
-}
-
-void
-redis_int(struct redis_batch *b, int64_t v)
-{
-	resp_int(b->out, v);
 }
 
 size_t

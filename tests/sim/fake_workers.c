@@ -24,6 +24,7 @@ struct one {
 	struct sim_run *run; /* NULL: it was not started at all */
 	enum verdict verdict;
 	int64_t end_at_ms;
+	int64_t asked_at_ms; /* to end */
 	int64_t timeout_at_ms;
 	int64_t budget_ms;
 	bool is_by_deadline;
@@ -220,8 +221,11 @@ static int64_t
 end_at_ms(const struct one *one)
 {
 	const struct attempt *a = one->attempt;
-	const int64_t lease_at_ms = a->leased_at_ms + lease_hold_ms(a->config->lease_ms);
+	const int64_t lease_ms = a->config->lease_ms;
+	int64_t lease_at_ms = a->leased_at_ms + lease_hold_ms(lease_ms);
 
+	if (lease_at_ms < one->asked_at_ms + lease_grace_ms(lease_ms))
+		lease_at_ms = one->asked_at_ms + lease_grace_ms(lease_ms);
 	return one->is_ended && lease_at_ms < one->end_at_ms ? lease_at_ms
 							     : one->end_at_ms;
 }
@@ -309,6 +313,7 @@ heed(struct one *one)
 	const int64_t grace_ms = a->handler->kill_grace_ms;
 
 	one->is_ended = true;
+	one->asked_at_ms = stint_now_ms();
 	one->cause = ended_cause(one);
 	one->verdict = sim_chance(3) ? GOES_WELL : FAILS;
 	one->end_at_ms = stint_now_ms() + sim_random((uint32_t)grace_ms + 1);
