@@ -10,6 +10,8 @@ run='redis-server redis-tools'
 check="$build $run libcmocka-dev liblua5.1-0-dev python3 python3-pytest python3-pytest-xdist python3-redis procps"
 # the manual is rendered, read with man, and its examples are built as users would
 check="$check scdoc mandoc man-db pkg-config"
+# the module for workers in Node, beside the one in Python
+check="$check nodejs"
 # the library is looked at under valgrind, and used from C++
 check="$check valgrind g++"
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
