@@ -6,7 +6,6 @@
  */
 #include "daemon/daemon_priv.h"
 
-#include <stdlib.h>
 #include "daemon/handler/handler.h"
 #include "daemon/obs/log.h"
 
@@ -305,10 +304,6 @@ on_pulled_job(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms)
 {
 	struct daemon *d = arg;
 
-	if (flight_find(d->flight, q, job->entry_id)) {
-		free(job);
-		return;
-	}
 	intake_add(d->intake, q, job, leased_at_ms);
 	on_read(d);
 }

@@ -129,8 +129,15 @@ pass_on(struct intake *in, struct attempt *a)
 void
 intake_add(struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms)
 {
-	struct attempt *a = flight_begin(in->o.flight, q, job, in->config, leased_at_ms);
+	struct attempt *a;
 
+	/* Given to us a second time: Redis has forgotten that it did (a failover), or two
+	 * ways led to it. It is held by us either way. */
+	if (flight_find(in->o.flight, q, job->entry_id)) {
+		free(job);
+		return;
+	}
+	a = flight_begin(in->o.flight, q, job, in->config, leased_at_ms);
 	if (!a)
 		return;
 	/* Before anything else, also for a job that is malformed: if it is a duplicate,
