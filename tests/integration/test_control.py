@@ -3,7 +3,7 @@ import signal
 import time
 
 import pytest
-from gates import Gate
+from gates import Gate, is_reading
 from look import (CONTROL, DEAD, DELAYED, JOBS, appended, calls, holders, kill, key, read_as,
                   wait_delayed, wait_empty, wait_held)
 from util import result, run, submit, wait_until
@@ -307,6 +307,8 @@ def test_a_waiting_job_of_a_paused_queue_can_be_cancelled(busy, client):
 def test_a_paused_daemon_stops_at_once(stintd, client):
     daemon = stintd({"handlers": ECHO})
     pause(client, daemon)
+    # a read that was on its way may still bring jobs
+    wait_until(lambda: not is_reading(client, daemon), "the read has ended")
     submit(client, "echo", "p")
     daemon.stop()
     assert client.xlen(JOBS) == 1
