@@ -15,8 +15,9 @@ enum {
 	 */
 	EXTEND_MS = 10000,
 
-	/* How long results wait at least: shutdown_timeout is for jobs, and may be 0. */
-	STORE_MIN_MS = 2000,
+	/* How long results wait at least: shutdown_timeout is for jobs, and may be 0. A
+	 * lost read is compared for the last time within 3 s (fetch.c). */
+	STORE_MIN_MS = 4000,
 	/* When it is to be quick, a Redis that is there still gets this to answer. */
 	STORE_HURRY_MS = 1000,
 };
@@ -116,7 +117,7 @@ on_tick(void *arg)
 	if (d->state == DRAIN_WAITING && stint_now_ms() >= d->until_ms)
 		cancel(d);
 	else if (d->state == DRAIN_STORING && stint_now_ms() >= d->until_ms)
-		return done(d);
+		return commit_pending_count(d->commit) == 0 ? leave(d) : done(d);
 	if (d->state == DRAIN_DONE)
 		return;
 	notify_extend_ms(EXTEND_MS);

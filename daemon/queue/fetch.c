@@ -317,6 +317,11 @@ is_due_for_compare(struct fetch *f)
 		f->compare_at_ms = STINT_NEVER;
 	if (f->must_compare)
 		f->audit_at_ms = stint_at_ms(AUDIT_MS);
+	/* asked for each time: an earlier wake-up may have taken its place */
+	else
+		f->ops->wake_at(f->arg, f->compare_at_ms < f->audit_at_ms
+						? f->compare_at_ms
+						: f->audit_at_ms);
 	return f->must_compare;
 }
 
