@@ -171,7 +171,8 @@ def kept(redis):
 def test_a_redis_that_is_killed_under_load_and_comes_back(kept, stintd, client, folder):
     daemon = stintd({"concurrency": 4, "handlers": {"note": noting(folder)}})
     jobs = []
-    for _ in range(3):
+    for kills in range(3):
+        wait_until(lambda: daemon.log().count(BACK) == kills, "back")
         pipe = client.pipeline()
         for i in range(60):
             pipe.xadd(JOBS, {"handler": "note", "payload": i % 2, "reply_to": "all"})

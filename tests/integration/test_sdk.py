@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from util import ROOT, wait_until
@@ -319,7 +320,7 @@ def test_shell_handler_tells_progress_on_the_descriptor_that_is_named(folder):
 
 def test_shell_handler_cleans_up_when_its_group_is_told_to_end(folder):
     with words(folder) as process:
-        wait_until(lambda: os.listdir(folder), "its own folder")
+        wait_until(lambda: list(Path(folder).glob("*/*")), "a file in its own folder")
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 143
         assert process.stdout.read() == b""

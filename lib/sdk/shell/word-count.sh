@@ -44,9 +44,10 @@ esac
 
 # Whatever way the job ends, nothing stays behind. On a time-out the whole process group gets
 # TERM, also what runs in the foreground; the trap then runs, and there is kill_grace for it.
+folder=
 trap 'exit 143' TERM INT HUP
-folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+folder=$(mktemp -d)
 
 # The payload is data for a file or a pipe, not for a variable: it may be large, and binary.
 progress 0 'reading'
