@@ -351,8 +351,14 @@ stint_ctx_done_fd(struct stint_ctx *ctx)
 	return r;
 }
 
-/* 0, or how the context has ended and that @w does not hang in it. */
-static int
+bool
+ctx_has_ended(const struct stint_ctx *ctx)
+{
+	/* Acquire: what follows comes after the end, if there was one. */
+	return atomic_load_explicit(&ctx->end, memory_order_acquire) != 0;
+}
+
+int
 ctx_watch(struct stint_ctx *ctx, struct waiter *w)
 {
 	int end;
@@ -369,7 +375,7 @@ ctx_watch(struct stint_ctx *ctx, struct waiter *w)
 	return end;
 }
 
-static void
+void
 ctx_unwatch(struct stint_ctx *ctx, struct waiter *w)
 {
 	if (ctx == &background)
@@ -389,12 +395,8 @@ ctx_sleep(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
 }
 
 int
-ctx_park(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
+ctx_park_watched(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
 {
-	int end = ctx_watch(ctx, w);
-
-	if (end)
-		return waiter_withdraw(w) ? end : 0;
 	/* When the time is up, err() ends the context, and with it all its waiters:
 	 * this one, too, unless somebody else was faster. */
 	while (!ctx_sleep(ctx, w, on))
@@ -402,6 +404,16 @@ ctx_park(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
 	if (!w->ended)
 		ctx_unwatch(ctx, w);
 	return w->ended;
+}
+
+int
+ctx_park(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on)
+{
+	int end = ctx_watch(ctx, w);
+
+	if (end)
+		return waiter_withdraw(w) ? end : 0;
+	return ctx_park_watched(ctx, w, on);
 }
 
 void

@@ -19,4 +19,19 @@
  */
 int ctx_park(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on);
 
+/* The same in steps, for who is to be seen by others only once the context can claim @w:
+ * what they do after a cancel is then never for @w. */
+
+/* 0: from now on the context's end claims @w. Else how it has ended, and it does not. */
+int ctx_watch(struct stint_ctx *ctx, struct waiter *w);
+
+/* Instead of parking. */
+void ctx_unwatch(struct stint_ctx *ctx, struct waiter *w);
+
+int ctx_park_watched(struct stint_ctx *ctx, struct waiter *w, const struct sleep_on *on);
+
+/* Somebody has seen or made it end. Unlike stint_ctx_err() it does not look at the clock,
+ * and nothing happens. */
+bool ctx_has_ended(const struct stint_ctx *ctx);
+
 #endif

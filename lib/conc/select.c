@@ -6,6 +6,7 @@
  * the next one is looked at; so waiting is a loop:
  *
  *	try: what is ready? do it
+ *	from now on the context's end claims the waiter
  *	enter the queue of each channel; one is ready by now: withdraw, try again
  *	park; whoever claims the waiter decides which case it is
  *	leave the queues
@@ -137,11 +138,16 @@ select_park(struct stint_ctx *ctx, struct stint_case *cases, struct chan_wait *w
 
 	waiter_init(&w);
 	w.is_eager = is_eager;
+	r = ctx_watch(ctx, &w);
+	if (r < 0)
+		return r;
 	entered = select_enter(cases, waits, count, &w);
-	if (entered == count)
-		r = ctx_park(ctx, &w, &on);
-	else
-		r = waiter_withdraw(&w) ? -EAGAIN : 0;
+	if (entered == count) {
+		r = ctx_park_watched(ctx, &w, &on);
+	} else {
+		r = waiter_withdraw(&w) ? -EAGAIN : w.ended;
+		ctx_unwatch(ctx, &w);
+	}
 	won = w.won;
 	for (size_t i = 0; i < entered; i++)
 		if (&waits[i] != won) /* whoever claimed it took that one out */
