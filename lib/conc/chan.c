@@ -14,7 +14,9 @@
  * - An empty ring has waiting receivers. They are *called*: woken to come and take
  *   what is there then, with nothing handed over. An item thus never sits with a
  *   thread that has no processor yet while others could have it.
- * - With capacity 0 there is no ring: the items change hands directly, both ways.
+ * - With capacity 0 there is no ring: the items change hands directly, both ways. Two
+ *   threads that are both awake do that without the lock, at the meeting place
+ *   (meet.h), which is open as long as nobody is in a queue.
  *
  * At most one called receiver is on its way (`is_called`). When it arrives and
  * leaves items behind, it calls the next one before it goes to work. So a batch of
@@ -27,7 +29,7 @@
  * Lock order: `in` before `out`; no other lock is taken under a channel's, and they
  * are not taken under another one.
  */
-#include "lib/conc/chan.h"
+#include "lib/conc/chan_priv.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -36,39 +38,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include "lib/base/cleanup.h"
-#include "lib/conc/ring.h"
-#include "lib/conc/track.h"
-
-TAILQ_HEAD(chan_queue, chan_wait);
-
-struct stint_chan {
-	struct ring ring;
-
-	/* under both locks */
-	_Atomic bool is_closed; /* chan_is_ready() reads it without */
-	bool is_called;         /* a called receiver has not arrived yet */
-	bool is_signalled; /* recv_fd is readable, or about to be written or checked */
-	int recv_fd;       /* -1 until asked for */
-	struct chan_queue senders;
-	struct chan_queue receivers;
-
-	struct track track;
-	_Alignas(RING_APART_BYTES) unsigned char items[];
-};
-
-/* What is left to do once the lock is released. */
-struct chan_after {
-	struct waiter *wake;
-	int signal_fd;
-};
-
-#define CHAN_AFTER_INIT                                                                  \
-	{                                                                                \
-		.wake = NULL, .signal_fd = -1                                            \
-	}
 
 int
 stint_chan_new_at(
@@ -90,6 +61,8 @@ stint_chan_new_at(
 		return -ENOMEM;
 	*ch = (struct stint_chan){.recv_fd = -1};
 	ring_init(&ch->ring, item_bytes, capacity, ch->items);
+	meet_init(&ch->meet, item_bytes);
+	meet_shut(&ch->meet, capacity > 0 || item_bytes > MEET_ITEM_MAX);
 	RACE_ATOMIC(&ch->is_closed);
 	TAILQ_INIT(&ch->senders);
 	TAILQ_INIT(&ch->receivers);
@@ -105,13 +78,17 @@ chan_is_closed(const struct stint_chan *ch)
 	return atomic_load_explicit(&ch->is_closed, memory_order_relaxed);
 }
 
+/* Open the meeting place, or shut it. */
 static void
-chan_lock(struct stint_chan *ch)
+chan_set_meet(struct stint_chan *ch)
 {
-	ring_lock(&ch->ring);
+	meet_shut(&ch->meet, chan_is_closed(ch) || ch->recv_fd >= 0 ||
+				     ch->ring.item_bytes > MEET_ITEM_MAX ||
+				     !TAILQ_EMPTY(&ch->senders) ||
+				     !TAILQ_EMPTY(&ch->receivers));
 }
 
-static void
+void
 chan_unlock(struct stint_chan *ch, struct chan_after *after)
 {
 	static const uint64_t one = 1;
@@ -122,6 +99,8 @@ chan_unlock(struct stint_chan *ch, struct chan_after *after)
 			      (!TAILQ_EMPTY(&ch->receivers) && !ch->is_called) ||
 			      (ch->recv_fd >= 0 && !ch->is_signalled);
 	ch->ring.out.is_slow = !TAILQ_EMPTY(&ch->senders);
+	if (ch->ring.cap == 0)
+		chan_set_meet(ch);
 	ring_unlock(&ch->ring);
 	/* Cannot fail: the counter is far from its end. */
 	if (after->signal_fd >= 0)
@@ -181,30 +160,46 @@ chan_call_receiver(struct stint_chan *ch, struct chan_after *after)
 
 /* ---- items, under the locks ---- */
 
-static void
-chan_signal(struct stint_chan *ch, struct chan_after *after)
+/* To one who waits, without a ring; who waits awake was there first. */
+static bool
+chan_hand_over(struct stint_chan *ch, const void *item, struct chan_after *after)
 {
-	if (ch->recv_fd < 0 || ch->is_signalled)
-		return;
-	ch->is_signalled = true;
-	after->signal_fd = ch->recv_fd;
+	struct chan_wait *receiver;
+
+	if (meet_do(&ch->meet, STINT_SEND, (void *)item)) /* only read from */
+		return true;
+	receiver = queue_claim(&ch->receivers);
+	if (!receiver)
+		return false;
+	ring_copy(&ch->ring, receiver->item, item);
+	wait_finish(receiver, 0, after);
+	return true;
+}
+
+static bool
+chan_take_over(struct stint_chan *ch, void *ret_item, struct chan_after *after)
+{
+	struct chan_wait *sender;
+
+	if (meet_do(&ch->meet, STINT_RECV, ret_item))
+		return true;
+	sender = queue_claim(&ch->senders);
+	if (!sender)
+		return false;
+	ring_copy(&ch->ring, ret_item, sender->item);
+	wait_finish(sender, 0, after);
+	return true;
 }
 
 static bool
 chan_put(struct stint_chan *ch, const void *item, struct chan_after *after)
 {
-	struct chan_wait *receiver;
-
-	if (ring_put(&ch->ring, item)) {
-		chan_call_receiver(ch, after);
-		chan_signal(ch, after);
-		return true;
-	}
-	receiver = ch->ring.cap == 0 ? queue_claim(&ch->receivers) : NULL;
-	if (!receiver)
+	if (ch->ring.cap == 0)
+		return chan_hand_over(ch, item, after);
+	if (!ring_put(&ch->ring, item))
 		return false;
-	ring_copy(&ch->ring, receiver->item, item);
-	wait_finish(receiver, 0, after);
+	chan_call_receiver(ch, after);
+	chan_signal(ch, after);
 	return true;
 }
 
@@ -214,18 +209,17 @@ chan_take(struct stint_chan *ch, void *ret_item, struct chan_after *after)
 	bool was_full = ring_len(&ch->ring) == ch->ring.cap;
 	struct chan_wait *sender;
 
-	if (!ring_take(&ch->ring, ret_item) && ch->ring.cap > 0)
+	if (ch->ring.cap == 0)
+		return chan_take_over(ch, ret_item, after);
+	if (!ring_take(&ch->ring, ret_item))
 		return false;
 	sender = was_full ? queue_claim(&ch->senders) : NULL;
 	if (sender) {
-		if (ch->ring.cap == 0)
-			ring_copy(&ch->ring, ret_item, sender->item);
-		else
-			ring_put(&ch->ring, sender->item); /* there is room now */
+		ring_put(&ch->ring, sender->item); /* there is room now */
 		wait_finish(sender, 0, after);
 	}
 	chan_call_receiver(ch, after);
-	return sender || ch->ring.cap > 0;
+	return true;
 }
 
 static int
@@ -239,7 +233,7 @@ chan_do(struct stint_chan *ch, enum stint_case_op op, void *item,
 	return chan_is_closed(ch) ? -EPIPE : -EAGAIN;
 }
 
-static bool
+bool
 chan_would_do(struct stint_chan *ch, enum stint_case_op op, const struct waiter *self)
 {
 	size_t len = ring_len(&ch->ring), cap = ch->ring.cap;
@@ -248,49 +242,8 @@ chan_would_do(struct stint_chan *ch, enum stint_case_op op, const struct waiter 
 		return true;
 	if (cap > 0)
 		return op == STINT_SEND ? len < cap : len > 0;
-	return queue_has_other(op == STINT_SEND ? &ch->receivers : &ch->senders, self);
-}
-
-/* ---- the descriptor ---- */
-
-/*
- * A receive has found the channel empty: reset the descriptor, without the lock,
- * for the write wakes a thread that wants it at once. What keeps this from losing
- * a wake-up: `is_signalled` stays set until the look after the read, so either the
- * look sees an item that came in between, or its sender sees the flag cleared and
- * writes. A late write of a sender whose item is gone only makes the descriptor
- * readable once for nothing, and the receive that finds so comes by here again.
- */
-static void
-chan_reset_fd(struct stint_chan *ch)
-{
-	struct chan_after after = CHAN_AFTER_INIT;
-	uint64_t count;
-
-	(void)!read(ch->recv_fd, &count, sizeof(count)); /* -EAGAIN is fine */
-	chan_lock(ch);
-	ch->is_signalled = false;
-	if (chan_would_do(ch, STINT_RECV, NULL))
-		chan_signal(ch, &after);
-	chan_unlock(ch, &after);
-}
-
-int
-stint_chan_recv_fd(struct stint_chan *ch)
-{
-	struct chan_after after = CHAN_AFTER_INIT;
-	int r;
-
-	if (!ch)
-		return -EINVAL;
-	chan_lock(ch);
-	if (ch->recv_fd < 0) {
-		ch->is_signalled = chan_would_do(ch, STINT_RECV, NULL);
-		ch->recv_fd = eventfd(ch->is_signalled, EFD_CLOEXEC | EFD_NONBLOCK);
-	}
-	r = ch->recv_fd < 0 ? -errno : ch->recv_fd;
-	chan_unlock(ch, &after);
-	return r;
+	return meet_is_ready(&ch->meet, op) ||
+	       queue_has_other(op == STINT_SEND ? &ch->receivers : &ch->senders, self);
 }
 
 /* ---- without waiting ---- */
@@ -350,6 +303,10 @@ chan_try_many(struct stint_chan *ch, enum stint_case_op op, void *items, size_t 
 		count = INT_MAX;
 	if (ch->ring.cap > 0)
 		done = chan_do_fast(ch, op, items, count);
+	else if (meet_try(&ch->meet, op, items))
+		return 1;
+	else if (!meet_is_shut(&ch->meet))
+		return -EAGAIN;
 	if (done < count)
 		done += chan_do_slow(ch, op,
 			items ? (unsigned char *)items + done * ch->ring.item_bytes
@@ -369,6 +326,8 @@ chan_is_ready(struct stint_chan *ch, enum stint_case_op op)
 	/* What a ring holds can be seen from outside, who waits cannot. */
 	if (ch->ring.cap > 0)
 		return chan_would_do(ch, op, NULL);
+	if (!meet_is_shut(&ch->meet))
+		return meet_is_ready(&ch->meet, op);
 	chan_lock(ch);
 	is_ready = chan_would_do(ch, op, NULL);
 	chan_unlock(ch, &after);
@@ -376,6 +335,13 @@ chan_is_ready(struct stint_chan *ch, enum stint_case_op op)
 }
 
 /* ---- for those who wait ---- */
+
+int
+chan_meet(struct stint_ctx *ctx, struct stint_chan *ch, enum stint_case_op op, void *item,
+	struct spin *spin)
+{
+	return meet_wait(&ch->meet, ctx, op, item, spin);
+}
 
 bool
 chan_enter(struct chan_wait *wait)
@@ -387,6 +353,8 @@ chan_enter(struct chan_wait *wait)
 	if (!ch)
 		return false;
 	chan_lock(ch);
+	/* Nobody is to come to the meeting place after we have looked. */
+	meet_shut(&ch->meet, true);
 	is_ready = chan_would_do(ch, wait->op, wait->waiter);
 	if (!is_ready) {
 		TAILQ_INSERT_TAIL(wait->op == STINT_SEND ? &ch->senders : &ch->receivers,
@@ -489,6 +457,7 @@ stint_chan_free(struct stint_chan *ch)
 	if (!ch)
 		return;
 	track_remove(&ch->track);
+	meet_fini(&ch->meet);
 	/* Whoever sent what the caller has just received may still have to let go. */
 	ring_lock(&ch->ring);
 	ring_unlock(&ch->ring);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stint/chan.h>
 #include <sys/queue.h>
+#include "lib/conc/spin.h"
 #include "lib/conc/track.h"
 #include "lib/conc/waiter.h"
 
@@ -40,6 +41,11 @@ int chan_try(struct stint_chan *ch, enum stint_case_op op, void *item);
 
 /* Would chan_try() do it? Old news at once. */
 bool chan_is_ready(struct stint_chan *ch, enum stint_case_op op);
+
+/* Without a ring: do it with somebody who waits awake, too, as long as @spin lasts. 0,
+ * -EAGAIN, or how the context has ended. */
+int chan_meet(struct stint_ctx *ctx, struct stint_chan *ch, enum stint_case_op op,
+	void *item, struct spin *spin);
 
 /* Queue up. True when it is ready by now, without counting the same waiter's other
  * wishes: then the caller shall not park but leave and try again. */

@@ -66,19 +66,23 @@ try_awake(struct stint_ctx *ctx, struct stint_case *one, struct spin *spin)
 }
 
 static int
-wait_at_ring(struct stint_ctx *ctx, struct stint_case *one)
+wait_for_one(struct stint_ctx *ctx, struct stint_case *one)
 {
 	struct spin spin;
 	int r;
 
 	spin_begin(&spin);
-	r = try_awake(ctx, one, &spin);
-	if (r == -EAGAIN) {
-		r = select_wait(ctx, one, 1, false);
-		r = r < 0 ? r : one->result;
+	if (stint_chan_cap(one->ch) > 0)
+		r = try_awake(ctx, one, &spin);
+	else
+		r = chan_meet(ctx, one->ch, one->op, one->item, &spin);
+	if (r != -EAGAIN) {
+		spin_end_awake(&spin);
+		return r;
 	}
+	r = select_wait(ctx, one, 1, false);
 	spin_end(&spin);
-	return r;
+	return r < 0 ? r : one->result;
 }
 
 /* One send or receive, waiting. */
@@ -93,8 +97,8 @@ do_one(struct stint_ctx *ctx, struct stint_chan *ch, enum stint_case_op op, void
 	r = chan_try(ch, op, item);
 	if (r != -EAGAIN)
 		return r;
-	if (stint_chan_cap(ch) > 0)
-		return wait_at_ring(ctx, &one);
+	if (ch)
+		return wait_for_one(ctx, &one);
 	r = select_wait(ctx, &one, 1, true);
 	return r < 0 ? r : one.result;
 }

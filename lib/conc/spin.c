@@ -67,6 +67,7 @@ void
 spin_begin(struct spin *spin)
 {
 	spin->begun_ns = now_ns();
+	spin->seen_ns = spin->begun_ns;
 	spin->until_ns = spin->begun_ns;
 	if (usual_ns <= SPIN_MAX_NS && has_other_processor())
 		spin->until_ns += SPIN_MAX_NS;
@@ -77,22 +78,34 @@ spin_again(struct spin *spin, int64_t gap_ns)
 {
 	int64_t at_ns = now_ns();
 
+	spin->seen_ns = at_ns;
 	if (at_ns >= spin->until_ns)
 		return false;
 	if (at_ns + gap_ns - spin->begun_ns > SPIN_QUIET_NS)
 		sched_yield();
-	let_pass(at_ns + gap_ns);
+	if (gap_ns > 0)
+		let_pass(at_ns + gap_ns);
 	return true;
+}
+
+static void
+remember(int64_t took_ns)
+{
+	if (took_ns > WAIT_MAX_NS)
+		took_ns = WAIT_MAX_NS;
+	usual_ns += (took_ns - usual_ns) / WEIGHT_OF_LAST;
+}
+
+void
+spin_end_awake(const struct spin *spin)
+{
+	remember(spin->seen_ns - spin->begun_ns);
 }
 
 void
 spin_end(const struct spin *spin)
 {
-	int64_t took_ns = now_ns() - spin->begun_ns;
-
-	if (took_ns > WAIT_MAX_NS)
-		took_ns = WAIT_MAX_NS;
-	usual_ns += (took_ns - usual_ns) / WEIGHT_OF_LAST;
+	remember(now_ns() - spin->begun_ns);
 }
 
 bool

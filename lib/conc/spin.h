@@ -33,6 +33,7 @@ enum {
 struct spin {
 	int64_t begun_ns;
 	int64_t until_ns;
+	int64_t seen_ns; /* at the last look */
 };
 
 void spin_begin(struct spin *spin);
@@ -43,6 +44,9 @@ bool spin_again(struct spin *spin, int64_t gap_ns);
 
 /* The wait is over, asleep or awake: remember how long it was. */
 void spin_end(const struct spin *spin);
+
+/* The same when it was over at the last look, without another one at the clock. */
+void spin_end_awake(const struct spin *spin);
 
 /* A short pause for a thread that waits for one that holds a lock; false: there is only
  * one processor, so nothing changes while this thread has it. */
