@@ -15,7 +15,7 @@ check="$check nodejs"
 # the library is looked at under valgrind, and used from C++
 check="$check valgrind g++"
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
-bench="$build $run python3 python3-redis"
+bench="$build $run python3 python3-redis nodejs"
 
 wanted=
 for purpose in "$@"; do

@@ -411,10 +411,12 @@ def bench_idle(sizes):
 
 
 def bench_warm(sizes):
-    """An echo through processes that stay; limit: the bare round trip over such pipes."""
+    """An echo through processes that stay; limit: the bare round trip to the same process."""
     tool, rows = BUILD / "bench-tools" / "warm", []
+    module = pathlib.Path(__file__).with_name("echo_module")
     programs = {"C": [tool, "echo"],
-                "Python": [sys.executable, "-S", pathlib.Path(__file__).with_name("echo.py")]}
+                "Python": [sys.executable, "-S", module.with_suffix(".py")],
+                "Node": ["node", module.with_suffix(".js")]}
     for language, program in programs.items():
         for slots in (2, WORKERS):
             limits, ours, jobs = [], [], sizes.warm_jobs // slots
