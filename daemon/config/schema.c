@@ -149,13 +149,13 @@ const struct schema_key schema_keys[] = {
 		.help = "how long Redis may be unreachable at start"},
 
 	{"log", KEY_SECTION,
-		.help = "what goes to standard error"},
+		.help = "what is told of, to the journal or on standard error"},
 	{"log.level", KEY_CHOICE, IN_CONFIG(log_level), .preset = "info",
 		.words = "error|warning|info|debug",
 		.help = "this and what is worse"},
 	{"log.format", KEY_CHOICE, IN_CONFIG(log_format), .preset = "auto",
-		.words = "auto|text|json",
-		.help = "auto: for the journal under systemd, else text"},
+		.words = "auto|journal|text|json",
+		.help = "auto: to the journal under systemd, else text"},
 };
 /* clang-format on */
 
@@ -166,7 +166,8 @@ _Static_assert(STORE_ALL == 0 && STORE_FAILURES == 1 && STORE_NONE == 2, "result
 _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO == 2 &&
 		       LOG_LEVEL_DEBUG == 3,
 	"log.level");
-_Static_assert(LOG_FORMAT_AUTO == 0 && LOG_FORMAT_TEXT == 1 && LOG_FORMAT_JSON == 2,
+_Static_assert(LOG_FORMAT_AUTO == 0 && LOG_FORMAT_JOURNAL == 1 && LOG_FORMAT_TEXT == 2 &&
+		       LOG_FORMAT_JSON == 3,
 	"log.format");
 
 const char *

@@ -113,12 +113,12 @@ log_is_on(enum log_level level)
 }
 
 void
-log_write(enum log_level level, const char *msg, const struct log_field *fields,
+log_write(const struct log_site *site, const char *msg, const struct log_field *fields,
 	size_t count)
 {
 	struct buf text = {0};
 
-	(void)level;
+	(void)site;
 	for (size_t i = 0; i < count; i++)
 		if (fields[i].str)
 			buf_fmt(&text, " %s=%s", fields[i].name, fields[i].str);

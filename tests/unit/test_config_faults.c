@@ -81,8 +81,8 @@ values_of_the_wrong_type_or_range_are_faults(void **state)
 		 "\"all|failures\"\n"},
 		{"log: { level: warn }",
 		 "1:8: log.level: expected error|warning|info|debug, got \"warn\"\n"},
-		{"log: { format: journal }",
-		 "1:8: log.format: expected auto|text|json, got \"journal\"\n"},
+		{"log: { format: syslog }",
+		 "1:8: log.format: expected auto|journal|text|json, got \"syslog\"\n"},
 		{"log: debug", "1:1: log: expected a map of keys, got a text\n"},
 		{"handlers: []", "1:1: handlers: expected a map of keys, got a list\n"},
 		{"- a", "1:1: expected a map of keys, got a list\n"},
@@ -244,7 +244,7 @@ all_faults_are_told_in_order_of_place(void **state)
 		"8:1: concurency: expected a known key, got an unknown one; "
 		"did you mean \"concurrency\"?\n"
 		"9:8: log.level: expected error|warning|info|debug, got 7\n"
-		"9:18: log.format: expected auto|text|json, got \"x\"\n");
+		"9:18: log.format: expected auto|journal|text|json, got \"x\"\n");
 }
 
 static void

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_line.h"
 #include "lib/base/cleanup.h"
 
 enum {
@@ -210,16 +211,23 @@ set_journal_stream(long long inode_offset)
 	setenv("JOURNAL_STREAM", text, 1);
 }
 
+/* What standard error gets when the journal's socket is not there. */
 static void
-auto_under_the_journal_has_priorities_and_no_time(void **state)
+prefixed_lines_have_priorities_and_no_time(void **state)
 {
-	set_journal_stream(0);
-	log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_AUTO);
-	log_error("e", F_INT("n", 1));
-	log_warn("w");
-	log_info("i");
-	log_debug("d");
-	assert_string_equal(written(*state), "<3>e n=1\n<4>w\n<6>i\n<7>d\n");
+	static const char *const expected[] = {
+		"<3>m n=1\n", "<4>m n=1\n", "<6>m n=1\n", "<7>m n=1\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		const struct log_site site = {.level = (enum log_level)i};
+		const struct log_event event = {&site, "m", &F_INT("n", 1), 1};
+		struct log_line line;
+
+		log_line_build(&line, LOG_STYLE_PREFIXED, &event);
+		assert_int_equal(line.len, strlen(expected[i]));
+		assert_memory_equal(line.data, expected[i], line.len);
+	}
 }
 
 static void
@@ -258,6 +266,33 @@ long_value_is_cut_and_the_next_is_there(void **state)
 	log_info("m", F_STR("v", value), F_STR("w", "y"));
 	snprintf(expected, sizeof expected, TIME " info m v=%.1024s... w=y\n", value);
 	assert_string_equal(written(*state), expected);
+}
+
+/* The end of what a job printed is what tells. */
+static void
+long_print_is_cut_in_front(void **state)
+{
+	char value[2001], expected[2100];
+
+	for (size_t i = 0; i < 1000; i++)
+		memcpy(value + 2 * i, "\xc3\xbc", 2);
+	value[2000] = '\0';
+	log_info("m", F_STR(LOG_PRINTED, value), F_STR("w", "y"));
+	snprintf(expected, sizeof expected, TIME " info m text=...%s w=y\n",
+		value + 2000 - 1020);
+	assert_string_equal(written(*state), expected);
+}
+
+static void
+message_id_is_for_programs(void **state)
+{
+	log_info("m", F_MESSAGE_ID("0123"), F_INT("n", 1));
+	assert_string_equal(written(*state), TIME " info m n=1\n");
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+	log_info("m", F_MESSAGE_ID("0123"), F_INT("n", 1));
+	assert_string_equal(written(*state),
+		"{\"time\":\"" TIME "\",\"level\":\"info\",\"msg\":\"m\","
+		"\"message_id\":\"0123\",\"n\":1}\n");
 }
 
 /* However long the values and of whatever bytes: one line, at most 4 KiB, and the JSON
@@ -439,10 +474,12 @@ main(void)
 		TEST(values_are_quoted_only_when_they_must_be),
 		TEST(sentence_with_a_new_line_is_still_one_line),
 		TEST(json_is_what_a_parser_reads_back),
-		TEST(auto_under_the_journal_has_priorities_and_no_time),
+		TEST(prefixed_lines_have_priorities_and_no_time),
 		TEST(auto_is_text_when_stderr_was_redirected_from_the_journal),
 		TEST(named_format_holds_under_the_journal),
 		TEST(long_value_is_cut_and_the_next_is_there),
+		TEST(long_print_is_cut_in_front),
+		TEST(message_id_is_for_programs),
 		TEST(line_never_exceeds_4_kib),
 		TEST(missing_fields_are_owned_up_to),
 		TEST(full_pipe_drops_lines_and_the_next_says_how_many),
