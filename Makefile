@@ -189,6 +189,8 @@ install: all
 	install -m 644 $(PUBLIC_HEADERS) $(DEST)/include/stint
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' packaging/stint.pc.in \
 	  > $(DEST)/lib/pkgconfig/stint.pc
+	install -d $(DEST)/lib/systemd/catalog
+	install -m 644 packaging/systemd/stint.catalog $(DEST)/lib/systemd/catalog
 	install -m 644 $(wildcard config/examples/*.yaml) $(DEST)/share/stint/examples
 	install -m 644 config/stint.yaml $(DEST)/share/stint/stint.yaml
 	install -d $(DEST)/share/stint/sdk/python $(DEST)/share/stint/sdk/node
@@ -206,7 +208,8 @@ install: all
 # The configuration in /etc/stint stays: it is the operator's.
 uninstall:
 	rm -f $(DEST)/sbin/stintd $(DEST)/bin/stintctl $(DEST)/lib/libstint.so.$(ABI) \
-	  $(DEST)/lib/libstint.so $(DEST)/lib/libstint.a $(DEST)/lib/pkgconfig/stint.pc
+	  $(DEST)/lib/libstint.so $(DEST)/lib/libstint.a $(DEST)/lib/pkgconfig/stint.pc \
+	  $(DEST)/lib/systemd/catalog/stint.catalog
 	rm -rf $(DEST)/include/stint $(DEST)/share/stint
 	rm -f $(addprefix $(DEST)/share/man/man?/,$(notdir $(MAN)) stint_*.3)
 

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_ids.h"
 #include "daemon/obs/notify.h"
 #include "lib/base/cleanup.h"
 
@@ -117,7 +118,7 @@ stop(struct daemon *d, const char *why)
 		log_info("stopping faster", F_STR("why", why));
 		return drain_hurry(&d->drain);
 	}
-	log_info("stopping", F_STR("why", why),
+	log_info("stopping", F_MESSAGE_ID(LOG_ID_STOPPING), F_STR("why", why),
 		F_INT("running", dispatch_running_count(d->dispatch)));
 	daemon_set_status(d, notify_stopping);
 	if (!d->is_ready && flight_count(d->flight) == 0)
@@ -274,7 +275,8 @@ daemon_run(const struct daemon_opts *opts, struct config *config)
 		loop_timer_set(&d.start_timer, stint_at_ms(config->start_timeout_ms));
 		if (loop_run(&d.loop) < 0)
 			d.exit_code = EXIT_SOFTWARE;
-		log_info("stopped", F_INT("done", flight_counts(d.flight)->done),
+		log_info("stopped", F_MESSAGE_ID(LOG_ID_STOPPED),
+			F_INT("done", flight_counts(d.flight)->done),
 			F_INT("handed_back", flight_counts(d.flight)->handed_back));
 	}
 	clean_up(&d);

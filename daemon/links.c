@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_ids.h"
 #include "daemon/redis/unblock.h"
 
 enum { UNBLOCK_AGAIN_MS = 50 };
@@ -26,7 +27,7 @@ daemon_note_back(struct daemon *d)
 		all_up = all_up && d->links[role].is_up;
 	if (!d->redis_fault[0] || !all_up)
 		return;
-	log_info("redis is back");
+	log_info("redis is back", F_MESSAGE_ID(LOG_ID_REDIS_BACK));
 	d->redis_fault[0] = '\0';
 	d->is_refusal_told = false;
 }
@@ -39,12 +40,12 @@ tell_down(struct daemon *d, const struct stint_err *why)
 
 	/* one line for each change of state, not one for each try */
 	if (!d->redis_fault[0])
-		log_warn("redis is away, trying again",
+		log_warn("redis is away, trying again", F_MESSAGE_ID(LOG_ID_REDIS_AWAY),
 			F_STR("redis", redis_url_text(&d->config->redis, url)),
 			F_STR("why", why->msg));
 	else if (is_refusal && !d->is_refusal_told)
-		log_warn(
-			"redis does not let us in, trying again", F_STR("why", why->msg));
+		log_warn("redis does not let us in, trying again",
+			F_MESSAGE_ID(LOG_ID_REDIS_REFUSES), F_STR("why", why->msg));
 	d->is_refusal_told = d->is_refusal_told || is_refusal;
 	snprintf(d->redis_fault, sizeof d->redis_fault, "%s", why->msg);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_ids.h"
 #include "daemon/obs/notify.h"
 #include "lib/base/cleanup.h"
 
@@ -108,10 +109,12 @@ daemon_reload(struct daemon *d)
 	if (daemon_load(d->opts, &config, &faults) < 0) {
 		buf_cstr(&faults);
 		log_lines(&faults);
-		log_error("configuration not reloaded, the old one stays");
+		log_error("configuration not reloaded, the old one stays",
+			F_MESSAGE_ID(LOG_ID_RELOAD_REFUSED));
 	} else {
 		apply(d, config);
-		log_info("configuration reloaded", F_INT("workers", config->concurrency),
+		log_info("configuration reloaded", F_MESSAGE_ID(LOG_ID_RELOADED),
+			F_INT("workers", config->concurrency),
 			F_INT("queues", config->queue_count));
 	}
 	if (d->is_ready)

@@ -210,7 +210,7 @@ give_up(struct attempt *a, const char *why)
 	 * answer lost. */
 	if (!a->ctx)
 		return;
-	log_warn(why, F_STR("job", a->job->id.p), F_STR("queue", a->queue->name));
+	log_warn(why, F_ATTEMPT(a));
 	stint_ctx_cancel_cause(a->ctx, HANDLER_CAUSE_LEASE, why);
 }
 

@@ -14,6 +14,8 @@ check="$check scdoc mandoc man-db pkg-config"
 check="$check nodejs"
 # the library is looked at under valgrind, and used from C++
 check="$check valgrind g++"
+# its journalctl reads the catalogue of messages
+check="$check systemd"
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis nodejs"
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_ids.h"
 #include "lib/base/backoff.h"
 
 enum {
@@ -144,7 +145,8 @@ refuse(struct commit *c, const char *why)
 {
 	if (!c->is_refused)
 		log_error("results cannot be stored, they wait and nothing is fetched",
-			F_STR("why", why), F_INT("waiting", c->pending));
+			F_MESSAGE_ID(LOG_ID_RESULTS_WAIT), F_STR("why", why),
+			F_INT("waiting", c->pending));
 	c->is_refused = true;
 	back_off(c);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_ids.h"
 #include "daemon/queue/retry.h"
 
 struct flight {
@@ -53,14 +54,29 @@ flight_find(const struct flight *f, const struct queue *q, const char *entry_id)
 
 /* ---- out ---- */
 
+/* What a command said when it failed. The lines of a worker have been told already. */
+static void
+log_stderr(const struct attempt *a)
+{
+	const struct buf *tail = &a->outcome.stderr_tail;
+	char text[OUTCOME_STDERR_BYTES + 1];
+
+	if (tail->len == 0 || tail->len >= sizeof text || tail->failed || !a->handler ||
+		a->handler->is_worker)
+		return;
+	for (size_t i = 0; i < tail->len; i++) /* a NUL would end the text */
+		text[i] = tail->data[i] ? tail->data[i] : '?';
+	text[tail->len] = '\0';
+	log_info("command printed", F_ATTEMPT(a), F_STR("on", "stderr"),
+		F_STR(LOG_PRINTED, text));
+}
+
 static void
 log_retry(const struct attempt *a)
 {
-	log_info("job failed, it will be tried again", F_STR("job", a->job->id.p),
-		F_STR("queue", a->queue->name), F_STR("handler", a->handler->name),
+	log_info("job failed, it will be tried again", F_ATTEMPT(a),
 		F_STR("status", job_status_name(a->outcome.status)),
-		F_STR("error", a->outcome.error), F_INT("attempt", a->job->attempt),
-		F_INT("in_ms", a->retry_delay_ms));
+		F_STR("error", a->outcome.error), F_INT("in_ms", a->retry_delay_ms));
 }
 
 void
@@ -69,6 +85,8 @@ flight_end(struct flight *f, struct attempt *a)
 	atomic_store_explicit(&a->slot, ATTEMPT_ENDED, memory_order_relaxed);
 	if (a->outcome.status != JOB_OK) {
 		a->retry_delay_ms = retry_delay_ms(a, stint_unix_ms(), &f->random);
+		if (a->outcome.status != JOB_HANDED_BACK)
+			log_stderr(a);
 		if (a->retry_delay_ms >= 0)
 			log_retry(a);
 	}
@@ -120,28 +138,31 @@ flight_drop(struct flight *f, struct attempt *a)
 static void
 log_result(const struct attempt *a, enum finish_answer answer, int flags)
 {
-	const struct job *job = a->job;
-	const char *handler = job->handler.p ? job->handler.p : "";
+	const enum job_status status = a->outcome.status;
 
 	if (answer == FINISH_LOST)
 		log_warn("result dropped: the job is not held by this daemon any more",
-			F_STR("job", job->id.p), F_STR("queue", a->queue->name));
+			F_ATTEMPT(a));
 	else if (answer == FINISH_DUPLICATE)
 		log_warn("result dropped: there was one for this id, it stands",
-			F_STR("job", job->id.p), F_STR("queue", a->queue->name));
-	else if (a->outcome.status != JOB_OK && a->outcome.status != JOB_HANDED_BACK &&
-		 a->retry_delay_ms < 0)
-		log_info("job failed", F_STR("job", job->id.p),
-			F_STR("queue", a->queue->name), F_STR("handler", handler),
-			F_STR("status", job_status_name(a->outcome.status)),
-			F_STR("error", a->outcome.error), F_INT("attempt", job->attempt));
+			F_ATTEMPT(a));
+	else if (status == JOB_HANDED_BACK)
+		log_debug("job handed back", F_ATTEMPT(a));
+	else if (status == JOB_OK)
+		log_debug("job done", F_ATTEMPT(a),
+			F_STR("status", job_status_name(status)),
+			F_INT("run_us", a->run_us));
+	else if (a->retry_delay_ms < 0)
+		log_info("job failed", F_MESSAGE_ID(LOG_ID_JOB_FAILED), F_ATTEMPT(a),
+			F_STR("status", job_status_name(status)),
+			F_STR("error", a->outcome.error));
 	if (flags & FINISH_NO_REPLY)
-		log_warn("reply could not be added, its key is no stream",
-			F_STR("job", job->id.p), F_STR("reply_to", job->reply_to.p));
+		log_warn("reply could not be added, its key is no stream", F_ATTEMPT(a),
+			F_STR("reply_to", a->job->reply_to.p));
 	if (flags & FINISH_NO_LETTER)
 		log_warn("dead letter could not be added: larger than "
 			 "dead_letters.max_size, or its key is no stream",
-			F_STR("job", job->id.p), F_STR("queue", a->queue->name));
+			F_ATTEMPT(a));
 }
 
 static void
@@ -165,8 +186,7 @@ flight_done(struct flight *f, struct attempt *a, enum finish_answer answer, int 
 	/* the answer to the first sending was lost; it was carried out */
 	if (a->is_sent_again)
 		answer = FINISH_RECORDED;
-	if (answer != FINISH_RECORDED || flags != 0 || a->outcome.status != JOB_OK)
-		log_result(a, answer, flags);
+	log_result(a, answer, flags);
 	count_result(f, a, answer);
 	flight_drop(f, a);
 }
@@ -205,13 +225,9 @@ flight_log(const struct flight *f)
 		if (slot < 0)
 			log_info(slot == ATTEMPT_WAITS ? "job waits"
 						       : "job ended, not stored yet",
-				F_STR("job", a->job->id.p),
-				F_STR("queue", a->queue->name));
+				F_ATTEMPT(a));
 		else
-			log_info("job runs", F_INT("worker", slot),
-				F_STR("job", a->job->id.p),
-				F_STR("queue", a->queue->name),
-				F_STR("handler", a->handler->name),
+			log_info("job runs", F_INT("worker", slot), F_ATTEMPT(a),
 				F_INT("for_ms", now - at));
 	}
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
+#include "daemon/obs/log_ids.h"
 #include "lib/base/units.h"
 
 enum {
@@ -96,8 +97,9 @@ is_poison(struct intake *in, struct attempt *a)
 
 	if (died < in->config->max_deliveries)
 		return false;
-	log_error("poison job: it goes to the dead letters", F_STR("job", a->job->id.p),
-		F_STR("queue", a->queue->name), F_INT("deaths", died));
+	log_error("poison job: it goes to the dead letters",
+		F_MESSAGE_ID(LOG_ID_JOB_POISON), F_ATTEMPT(a),
+		F_STR("status", job_status_name(JOB_CRASHED)), F_INT("deaths", died));
 	flight_fail(in->o.flight, a, JOB_CRASHED,
 		"its daemon died %d times while it had the job (max_deliveries)", died);
 	return true;
@@ -158,8 +160,7 @@ intake_admitted(struct intake *in, struct attempt *a, enum admit_answer answer)
 		return pass_on(in, a);
 	case ADMIT_DUPLICATE:
 		log_warn("job dropped: there is one with the same id already",
-			F_STR("job", a->job->id.p), F_STR("queue", a->queue->name),
-			F_STR("entry", a->job->entry_id));
+			F_ATTEMPT(a), F_STR("entry", a->job->entry_id));
 		counts->duplicates++;
 		break;
 	case ADMIT_DELAYED:

@@ -11,6 +11,7 @@
 #include <stint/ctx.h>
 #include <stint/pool.h>
 #include "daemon/handler/handler.h"
+#include "daemon/obs/log.h"
 #include "daemon/queue/lease.h"
 #include "lib/base/cleanup.h"
 
@@ -137,6 +138,7 @@ worker_run(void *arg, void *state, void *item)
 	memcpy(&a, item, sizeof a);
 	started_us = stint_now_us();
 	a->outcome.started_unix_ms = stint_unix_ms();
+	log_debug("job starts", F_INT("worker", me->number), F_ATTEMPT(a));
 	atomic_store_explicit(&a->started_at_ms, started_us / 1000, memory_order_relaxed);
 	atomic_store_explicit(&a->slot, me->number, memory_order_relaxed);
 	call_handler(me, a);

@@ -415,7 +415,7 @@ run_once(struct stint_ctx *ctx, struct handler_slot *slot, struct warm *w,
 		.w = w,
 		.call = call,
 		.out = out,
-		.of = {call->conf->name, call->job->id.p, out},
+		.of = {call->conf->name, call->job, call->queue, out},
 		.kill_at_ms = STINT_NEVER};
 	int r;
 

@@ -430,7 +430,7 @@ int
 warm_prepare(struct stint_ctx *ctx, struct handler_slot *slot, struct warm *w,
 	const struct handler_call *call, struct outcome *out)
 {
-	const struct worker_log_of of = {w->conf->name, call->job->id.p, out};
+	const struct worker_log_of of = {w->conf->name, call->job, call->queue, out};
 	struct worker_log_of old;
 	int r = 1, starts = 0;
 

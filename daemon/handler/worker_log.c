@@ -57,13 +57,14 @@ tell_line(struct worker_log *log, enum worker_stream stream,
 	line->text[line->len] = '\0';
 	if (line->len == 0 || !may_tell(log, of, now_ms))
 		;
-	else if (of->job_id)
-		log_info("worker printed", F_STR("handler", of->handler),
-			F_STR("job", of->job_id), F_STR("on", name),
-			F_STR("text", line->text));
+	else if (of->job)
+		log_info("worker printed", F_STR("job", of->job->id.p),
+			F_STR("queue", of->queue), F_STR("handler", of->handler),
+			F_INT("attempt", of->job->attempt), F_STR("on", name),
+			F_STR(LOG_PRINTED, line->text));
 	else
 		log_info("worker printed", F_STR("handler", of->handler),
-			F_STR("on", name), F_STR("text", line->text));
+			F_STR("on", name), F_STR(LOG_PRINTED, line->text));
 	line->len = 0;
 }
 

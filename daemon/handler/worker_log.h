@@ -34,8 +34,9 @@ struct worker_log {
 /* Whose lines they are. */
 struct worker_log_of {
 	const char *handler;
-	const char *job_id;  /* NULL: it has no job */
-	struct outcome *out; /* gets the tail of stderr; NULL: nobody wants it */
+	const struct job *job; /* NULL: it has no job */
+	const char *queue;     /* of the job */
+	struct outcome *out;   /* gets the tail of stderr; NULL: nobody wants it */
 };
 
 /* One read of what has come. Return: may there be more? */

@@ -53,6 +53,12 @@ struct attempt {
 	struct buf result;      /* the outcome as JSON; empty when handed back */
 };
 
+/* What every event of an attempt tells (daemon/obs/log.h). */
+#define F_ATTEMPT(a)                                                                     \
+	F_STR("job", (a)->job->id.p), F_STR("queue", (a)->queue->name),                  \
+		F_STR("handler", (a)->job->handler.p ? (a)->job->handler.p : ""),        \
+		F_INT("attempt", (a)->job->attempt)
+
 /* Takes @job (also on failure: then it is freed), a reference on @config. NULL: no
  * memory. */
 struct attempt *attempt_new(struct job *job, struct queue *queue, struct config *config);

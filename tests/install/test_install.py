@@ -51,6 +51,10 @@ def test_program_in_cpp(installed, pkg_config, tmp_path):
     assert run(program, env=env) == "once\nonce\n42\n"
 
 
+def test_catalogue_is_where_systemd_looks(installed):
+    assert (installed.root / "lib/systemd/catalog/stint.catalog").is_file()
+
+
 def test_soname_carries_the_abi_version(installed):
     library = installed.root / f"lib/libstint.so.{abi()}"
     assert dynamic_section(library, "SONAME") == [library.name]

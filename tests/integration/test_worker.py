@@ -120,14 +120,15 @@ def test_what_it_prints_is_log_with_job_and_handler(stintd, client):
     job = submit(client, "w", "prints a stray line")
     assert result(client, job)["output"] == "printed"
     for stream, text in ("stdout", "a stray line"), ("stderr", "err a stray line"):
-        daemon.wait_log(f'worker printed handler=w job={job} on={stream} text="{text}"')
+        daemon.wait_log(f'worker printed job={job} queue=default handler=w attempt=1 '
+                        f'on={stream} text="{text}"')
 
 
 def test_a_flood_of_lines_is_cut_and_counted(stintd, client):
     daemon = stintd(one())
     assert told(client, "floods 20000") == ("ok", "flooded")
     daemon.stop()
-    lines = [line for line in daemon.log().splitlines() if "worker printed handler" in line]
+    lines = [line for line in daemon.log().splitlines() if "worker printed job" in line]
     rest = [int(line.rpartition("=")[2]) for line in daemon.log().splitlines()
             if "printed more lines" in line]
     assert len(lines) >= 100 and len(lines) + sum(rest) == 20000
@@ -525,7 +526,7 @@ def test_a_handler_made_with_a_module_does_as_it_says(stintd, client, folder, na
     assert first["status"] == "ok"
     word, pid, field = first["output"].split()
     assert (word, field) == ("HELLO", "me")
-    daemon.wait_log(f'job={job} on=stdout text="has {job}"')
+    daemon.wait_log(f'job={job} queue=default handler=w attempt=1 on=stdout text="has {job}"')
     answer = run(client, "w", "never")
     assert (answer["status"], answer["error"]) == ("error", "refused")
     answer = run(client, "w", "now not")
