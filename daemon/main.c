@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "daemon/dev.h"
 #include "lib/base/cleanup.h"
+#include "lib/wire/url.h"
 
 #define DEFAULT_CONFIG "/etc/stint/stint.yaml"
 
@@ -137,6 +138,9 @@ main(int argc, char **argv)
 	sigset_t signals;
 	int code;
 
+	/* No option takes a URL; one that comes all the same is not repeated. */
+	for (int i = 1; i < argc; i++)
+		redis_url_mask(argv[i]);
 	parse_args(argc, argv, &args);
 	if (args.exit_code >= 0)
 		return args.exit_code;

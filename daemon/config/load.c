@@ -238,7 +238,7 @@ load_text(struct loader *l, const char *text, size_t n)
 static int
 load(struct loader *l, const char *text)
 {
-	cleanup(buf_fini) struct buf content = {0};
+	cleanup(buf_wipe) struct buf content = {0};
 	int r;
 
 	l->handler = &l->preset;

@@ -71,7 +71,7 @@ take_password(struct loader *l, struct buf *content)
 void
 password_load(struct loader *l)
 {
-	cleanup(buf_fini) struct buf content = {0};
+	cleanup(buf_wipe) struct buf content = {0};
 	cleanup(freep) char *path = NULL;
 	const char *where;
 	int64_t bytes;
@@ -89,6 +89,4 @@ password_load(struct loader *l)
 	else
 		faults_at(&l->faults, l->password_file,
 			"expected a file that can be read%s: %s", where, strerror(-r));
-	if (content.data)
-		explicit_bzero(content.data, content.cap);
 }

@@ -21,6 +21,8 @@ enum {
 	/* The longest argument and the longest variable that execve(2) takes
 	 * (MAX_ARG_STRLEN); it also ends the multiplication of "${A}${A}${A}...". */
 	EXPANDED_MAX_BYTES = 128 << 10,
+	/* More than any URL has: what is read never moves, see buf_wipe(). */
+	EXPANDED_USUAL_BYTES = 4 << 10,
 	EXPECTED_BYTES = 128,
 	VARIABLE_MAX = 128,
 };
@@ -83,8 +85,8 @@ expand(struct loader *l, const struct yaml_tree *node, struct buf *out)
 char *
 value_text(struct loader *l, const struct yaml_tree *node, const char *what)
 {
-	cleanup(buf_fini) struct buf out = {0};
-	char got[FAULTS_GOT_BYTES];
+	cleanup(buf_wipe) struct buf out = {0};
+	char got[FAULTS_GOT_BYTES], *text;
 
 	if (node->kind == TREE_FAULTY)
 		return NULL;
@@ -93,10 +95,13 @@ value_text(struct loader *l, const struct yaml_tree *node, const char *what)
 			faults_got(node, got));
 		return NULL;
 	}
+	buf_room(&out, EXPANDED_USUAL_BYTES);
 	if (!expand(l, node, &out))
 		return NULL;
-	l->failed |= out.failed;
-	return buf_take(&out, NULL);
+	/* a copy: the room is more than is needed, and what is left of it is wiped */
+	text = out.failed ? NULL : strdup(out.data);
+	l->failed |= !text;
+	return text;
 }
 
 void *

@@ -349,6 +349,15 @@ yaml_tree_find(const struct yaml_tree *map, const char *key)
 	return NULL;
 }
 
+/* A password may stand anywhere: as a value, as a key that lacks its colon. */
+static void
+free_text(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
+
 void
 yaml_tree_free(struct yaml_tree *tree)
 {
@@ -360,8 +369,8 @@ yaml_tree_free(struct yaml_tree *tree)
 		next = n->next;
 		yaml_tree_free(n);
 	}
-	free(tree->key);
-	free(tree->text);
+	free_text(tree->key);
+	free_text(tree->text);
 	free(tree);
 }
 

@@ -19,9 +19,10 @@ enum { EXIT_OK = 0, EXIT_JOB_FAILED = 1, EXIT_NONE = 3 };
 
 enum { CTL_QUEUES_MAX = 64 };
 
-/* NULL: not given. Texts are arguments of the process. */
+/* NULL: not given. Texts are arguments of the process; redis is a copy, as the argument
+ * is masked. */
 struct ctl_opts {
-	const char *redis;
+	char *redis;
 	const char *config;
 	const char *prefix;
 	bool is_json;

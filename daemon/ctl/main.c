@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <stint/clock.h>
@@ -20,6 +21,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/units.h"
 #include "lib/wire/keys.h"
+#include "lib/wire/url.h"
 
 /* "dead" alone comes after those that begin with it. */
 static const struct ctl_command *const commands[] = {&cmd_submit, &cmd_result, &cmd_wait,
@@ -59,7 +61,6 @@ static const struct {
 	int code;
 	size_t offset;
 } texts[] = {
-	{'R', offsetof(struct ctl_opts, redis)},
 	{'C', offsetof(struct ctl_opts, config)},
 	{'P', offsetof(struct ctl_opts, prefix)},
 	{'l', offsetof(struct ctl_opts, limit)},
@@ -110,13 +111,17 @@ static const char help_common[] =
 int
 ctl_say(int code, const char *fmt, ...)
 {
+	cleanup(freep) char *text = NULL;
 	va_list ap;
 
-	fputs("stintctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	putc('\n', stderr);
+	/* an argument that is quoted may be a URL at the wrong place */
+	if (text)
+		redis_url_mask(text);
+	fprintf(stderr, "stintctl: %s\n", text ? text : "out of memory");
 	return code;
 }
 
@@ -197,15 +202,35 @@ take_queue(struct ctl_opts *o, const char *name)
 	return 0;
 }
 
+static void
+ctl_opts_fini(struct ctl_opts *o)
+{
+	if (o->redis)
+		explicit_bzero(o->redis, strlen(o->redis));
+	free(o->redis);
+}
+
+/* Others see the arguments of a process. They might have seen this one before now. */
+static int
+take_redis(struct ctl_opts *o, char *url)
+{
+	ctl_opts_fini(o);
+	o->redis = strdup(url);
+	redis_url_mask(url);
+	return o->redis ? 0 : ctl_say(EX_OSERR, "out of memory");
+}
+
 /* What one option says; --help and --version only count as seen. */
 static int
-take_option(struct ctl_opts *o, int code, const char *value)
+take_option(struct ctl_opts *o, int code, char *value)
 {
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		if (texts[i].code == code)
 			*(const char **)((char *)o + texts[i].offset) = value;
 	}
 	switch (code) {
+	case 'R':
+		return take_redis(o, value);
 	case 'j':
 		o->is_json = true;
 		return 0;
@@ -299,7 +324,7 @@ check_usage(const struct ctl_command *cmd, const bool seen[256], int count)
 static int
 run(int argc, char **argv)
 {
-	struct ctl_opts o = {.queue = "default"};
+	cleanup(ctl_opts_fini) struct ctl_opts o = {.queue = "default"};
 	const struct ctl_command *cmd = NULL;
 	bool seen[256] = {false};
 	int code, words = 0;

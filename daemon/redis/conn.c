@@ -60,7 +60,7 @@ destroy(struct redis_conn *c)
 	reply_reader_free(c->reader);
 	pending_fini(&c->waiting);
 	pending_fini(&c->refused);
-	buf_fini(&c->out);
+	buf_wipe(&c->out);
 	redis_url_fini(&c->url);
 	free(c->name);
 	free(c);
@@ -135,7 +135,7 @@ close_socket(struct redis_conn *c)
 	c->in_len = 0;
 	c->out_sent = 0;
 	c->client_id = 0;
-	buf_fini(&c->out); /* it may have grown while the server was silent */
+	buf_wipe(&c->out); /* it may have grown while the server was silent */
 }
 
 void

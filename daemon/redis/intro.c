@@ -12,6 +12,10 @@
 #include <stint/clock.h>
 #include "daemon/redis/conn_priv.h"
 
+enum {
+	INTRO_BYTES = 8 << 10, /* all of it: a password has at most 4 KiB */
+};
+
 /* The commands that must succeed, in the order in which they are sent. */
 static size_t
 required_names(const struct redis_conn *c, const char *ret[3])
@@ -93,6 +97,7 @@ intro_start(struct redis_conn *c)
 
 	redis_batch_begin(c, &b);
 	if (c->url.password) {
+		buf_room(&c->out, INTRO_BYTES); /* for buf_wipe(); AUTH is the first */
 		redis_cmd(&b, c->url.user ? 3 : 2);
 		redis_str(&b, "AUTH");
 		if (c->url.user)

@@ -44,6 +44,8 @@ stream_flush(struct redis_conn *c)
 	if (n > 0)
 		c->out_sent += (size_t)n;
 	if (c->out_sent == c->out.len) {
+		if (c->state == CONN_INTRODUCING) /* it held the password */
+			explicit_bzero(c->out.data, c->out.cap);
 		buf_reset(&c->out, OUT_KEEP_MAX);
 		c->out_sent = 0;
 	} else if (event_add(c->write_event, NULL) == 0) {

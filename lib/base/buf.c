@@ -192,3 +192,11 @@ buf_fini(struct buf *b)
 	free(b->data);
 	*b = (struct buf){0};
 }
+
+void
+buf_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_fini(b);
+}

@@ -59,4 +59,8 @@ char *buf_take(struct buf *b, size_t *ret_len);
 /* Free; a cleanup() handler, fine for a zeroed buffer. */
 void buf_fini(struct buf *b);
 
+/* Likewise, and overwrite it first: for what holds a secret. What it left behind when it
+ * grew is not reached, so make room for all of it at once. */
+void buf_wipe(struct buf *b);
+
 #endif

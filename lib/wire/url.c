@@ -275,6 +275,19 @@ redis_url_text(const struct redis_url *u, char out[REDIS_URL_TEXT_BYTES])
 	return out;
 }
 
+void
+redis_url_mask(char *text)
+{
+	char *userinfo, *at;
+
+	while ((userinfo = strstr(text, "://"))) {
+		text = userinfo += strlen("://");
+		at = strrchr(userinfo, '@');
+		if (at)
+			memset(userinfo, '*', (size_t)(at - userinfo));
+	}
+}
+
 static bool
 copy_string(const char *s, char **ret)
 {

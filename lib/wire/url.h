@@ -27,6 +27,11 @@ int redis_url_parse(const char *text, struct redis_url *ret, struct stint_err *e
 enum { REDIS_URL_TEXT_BYTES = 300 };
 const char *redis_url_text(const struct redis_url *u, char out[REDIS_URL_TEXT_BYTES]);
 
+/* Overwrite user and password of every URL in @text with '*', of any scheme and also of
+ * one that is no good: all up to the last '@', as redis_url_parse() would take it. For
+ * what is shown to people, and for arguments of a process. */
+void redis_url_mask(char *text);
+
 /* A deep copy; 0 or -ENOMEM. */
 int redis_url_copy(const struct redis_url *u, struct redis_url *ret);
 

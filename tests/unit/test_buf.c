@@ -191,6 +191,19 @@ cstr_does_not_count_its_end(void **state)
 }
 
 static void
+wipe_leaves_an_empty_buffer(void **state)
+{
+	struct buf b = {0};
+
+	(void)state;
+	buf_wipe(&b);
+	buf_str(&b, "secret");
+	buf_wipe(&b);
+	assert_null(b.data);
+	assert_int_equal(b.len + b.cap, 0);
+}
+
+static void
 take_hands_over_and_leaves_an_empty_buffer(void **state)
 {
 	cleanup(freep) char *data = NULL;
@@ -237,6 +250,7 @@ main(void)
 		cmocka_unit_test(reset_keeps_no_more_memory_than_asked),
 		cmocka_unit_test(reset_forgets_a_failure),
 		cmocka_unit_test(cstr_does_not_count_its_end),
+		cmocka_unit_test(wipe_leaves_an_empty_buffer),
 		cmocka_unit_test(take_hands_over_and_leaves_an_empty_buffer),
 		cmocka_unit_test(take_of_a_failed_buffer_is_nothing),
 	};

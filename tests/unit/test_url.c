@@ -243,6 +243,29 @@ text_shows_neither_user_nor_password(void **state)
 }
 
 static void
+mask_hides_what_is_before_the_last_at(void **state)
+{
+	static const char *const cases[][2] = {
+		{"redis://user:secret@host:1/0", "redis://***********@host:1/0"},
+		{"redis://:se@cret@host", "redis://********@host"},
+		{"got \"http://:secret@h\"", "got \"http://*******@h\""},
+		{"unix://:a@/x unix://:b@/y", "unix://***************@/y"},
+		{"://@", "://@"},
+		{"redis://host/0", "redis://host/0"},
+		{"me@host", "me@host"},
+		{"", ""},
+	};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		strcpy(text, cases[i][0]);
+		redis_url_mask(text);
+		assert_string_equal(text, cases[i][1]);
+	}
+}
+
+static void
 copy_is_deep(void **state)
 {
 	cleanup(redis_url_fini) struct redis_url copy = {0};
@@ -301,6 +324,7 @@ main(void)
 		cmocka_unit_test(errors_never_show_the_password),
 		cmocka_unit_test(host_and_path_keep_to_their_length),
 		cmocka_unit_test(text_shows_neither_user_nor_password),
+		cmocka_unit_test(mask_hides_what_is_before_the_last_at),
 		cmocka_unit_test(copy_is_deep),
 		cmocka_unit_test(equal_is_the_same_server_user_and_database),
 	};
