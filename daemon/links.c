@@ -147,6 +147,7 @@ daemon_link_open(struct daemon *d, enum link_role role)
 		.url = &d->config->redis,
 		.name = name,
 		.connect_timeout_ms = lease_timeout_ms(d->config->lease_ms),
+		.retry_max_ms = lease_retry_max_ms(d->config->lease_ms),
 		.string_limit_bytes = daemon_string_limit(d->config),
 		.seed = (uint64_t)stint_now_us() ^ (uintptr_t)link,
 		.ops = &link_ops,

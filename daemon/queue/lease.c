@@ -24,8 +24,10 @@ enum {
 	HOLD_PART = 8,   /* ... the last eighth for killing what does not end */
 	WALK_PART = 12,  /* how late a lease that began in the past may be noticed */
 	TIMEOUT_PART = 3,
+	RETRY_PART = 8,
 
 	TIMEOUT_MAX_MS = 5000,
+	RETRY_MAX_MS = 5000,
 };
 
 /* One call of the script, on its way. */
@@ -57,6 +59,14 @@ lease_timeout_ms(int64_t lease_ms)
 	const int64_t part_ms = lease_ms / TIMEOUT_PART;
 
 	return part_ms < TIMEOUT_MAX_MS ? part_ms : TIMEOUT_MAX_MS;
+}
+
+int64_t
+lease_retry_max_ms(int64_t lease_ms)
+{
+	const int64_t part_ms = lease_ms / RETRY_PART;
+
+	return part_ms < RETRY_MAX_MS ? part_ms : RETRY_MAX_MS;
 }
 
 int64_t

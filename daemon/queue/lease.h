@@ -85,6 +85,10 @@ void lease_on_down(struct lease *l);
  * dead without a sign is noticed well within half a lease. */
 int64_t lease_timeout_ms(int64_t lease_ms);
 
+/* How long to wait at most before a lost connection is tried again: however often it was
+ * lost before, a few tries fit in between a renewal that failed and the lease's end. */
+int64_t lease_retry_max_ms(int64_t lease_ms);
+
 /* How long after its beginning what runs under a lease must be gone: jobs are told at
  * three quarters of it (on_expiring), and this leaves an eighth to reap them. */
 int64_t lease_hold_ms(int64_t lease_ms);

@@ -16,10 +16,9 @@
 #include "lib/base/random.h"
 
 enum {
-	RETRY_FIRST_MS = 50, /* a restart of the server is hardly noticed */
-	RETRY_MAX_MS = 5000,
-	RETRY_DOUBLINGS = 7, /* 50 << 7 > 5000 */
-	STABLE_MS = 5000,    /* up for that long: the next loss is a new story */
+	RETRY_FIRST_MS = 50,  /* a restart of the server is hardly noticed */
+	RETRY_DOUBLINGS = 16, /* longer than anybody wants to wait */
+	STABLE_MS = 5000,     /* up for that long: the next loss is a new story */
 };
 
 /* Full jitter: a fleet that lost its server together comes back spread out. */
@@ -30,8 +29,8 @@ retry_delay_ms(struct redis_conn *c)
 	uint64_t limit = (uint64_t)RETRY_FIRST_MS << doublings;
 
 	c->tries++;
-	if (limit > RETRY_MAX_MS)
-		limit = RETRY_MAX_MS;
+	if (limit > (uint64_t)c->retry_max_ms)
+		limit = (uint64_t)c->retry_max_ms;
 	return 1 + (int64_t)(random_next(&c->random) % limit);
 }
 
@@ -276,6 +275,7 @@ copy_opts(struct redis_conn *c, const struct redis_conn_opts *opts)
 {
 	c->base = opts->base;
 	c->connect_timeout_ms = opts->connect_timeout_ms;
+	c->retry_max_ms = opts->retry_max_ms;
 	c->ops = *opts->ops;
 	c->arg = opts->arg;
 	c->random = opts->seed;

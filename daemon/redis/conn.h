@@ -71,6 +71,7 @@ struct redis_conn_opts {
 	const struct redis_url *url; /* copied */
 	const char *name;            /* for CLIENT SETNAME; copied; NULL: none */
 	int64_t connect_timeout_ms;  /* for connect and introduction together */
+	int64_t retry_max_ms;        /* the longest wait before a try; over 0 */
 	size_t string_limit_bytes;   /* longer strings in replies are not kept */
 	uint64_t seed;               /* of the jitter */
 	const struct redis_conn_ops *ops;

@@ -67,6 +67,7 @@ struct redis_conn {
 	struct redis_url url;
 	char *name; /* NULL: none */
 	int64_t connect_timeout_ms;
+	int64_t retry_max_ms;
 	struct redis_conn_ops ops;
 	void *arg;
 

@@ -234,6 +234,20 @@ def test_an_outage_shorter_than_the_lease_interrupts_nothing(redis, stintd, clie
     assert EXPIRING not in daemon.log()
 
 
+def test_a_link_that_is_lost_again_and_again_keeps_its_leases(proxy, stintd, client, gate):
+    """The wait for the next try grows with each loss, but must stay a part of the lease."""
+    daemon = stintd({"lease": "3s", "handlers": {"hold": gate.handler()}}, url=proxy.url)
+    job = submit(client, "hold")
+    gate.wait_started(1)
+    for _ in range(12):
+        proxy.cut()
+        wait_renewals(client, job, 1)
+    gate.open()
+    assert result(client, job)["output"] == "done"
+    assert gate.started() == [(job, "1")]
+    assert EXPIRING not in daemon.log()
+
+
 @pytest.mark.parametrize("ways", [("up",), ("down",), ("up", "down")], ids="-".join)
 def test_a_link_that_is_silent_is_noticed_within_half_a_lease(proxy, stintd, client, ways):
     daemon = stintd({"lease": "8s", "handlers": {"echo": {"command": ["cat"]}}}, url=proxy.url)

@@ -30,7 +30,8 @@
 
 enum {
 	PATIENCE_MS = 20000, /* a test that waits for longer has failed */
-	TICK_MS = 5,         /* the loop turns at least that often */
+	RETRY_MAX_MS = 60,
+	TICK_MS = 5, /* the loop turns at least that often */
 	DIR_BYTES = 64,
 	PATH_BYTES = 128,
 	STATUS_NONE = 1, /* of a batch that has not completed */
@@ -225,6 +226,7 @@ client_init(struct client *c)
 		.base = c->base,
 		.url = &c->url,
 		.connect_timeout_ms = PATIENCE_MS,
+		.retry_max_ms = RETRY_MAX_MS,
 		.string_limit_bytes = 1024 * 1024,
 		.seed = 42,
 		.ops = &c->ops,

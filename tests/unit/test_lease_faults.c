@@ -162,6 +162,15 @@ requests_are_given_up_well_within_half_a_lease(void **state)
 	assert_int_equal(lease_timeout_ms(3600000), 5000);
 }
 
+static void
+a_lost_connection_is_tried_again_within_an_eighth_of_a_lease(void **state)
+{
+	(void)state;
+	assert_int_equal(lease_retry_max_ms(1000), 125);
+	assert_int_equal(lease_retry_max_ms(30000), 3750);
+	assert_int_equal(lease_retry_max_ms(3600000), 5000);
+}
+
 int
 main(void)
 {
@@ -172,6 +181,8 @@ main(void)
 		cmocka_unit_test(at_a_replica_the_master_is_looked_for),
 		cmocka_unit_test(silence_is_noticed_within_half_a_lease),
 		cmocka_unit_test(requests_are_given_up_well_within_half_a_lease),
+		cmocka_unit_test(
+			a_lost_connection_is_tried_again_within_an_eighth_of_a_lease),
 	};
 
 	return cmocka_run_group_tests(tests, held_open, held_close);

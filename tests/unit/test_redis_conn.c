@@ -274,6 +274,24 @@ a_killed_client_comes_back_and_its_batches_are_unknown(void **state)
 	client_fini(&killer);
 }
 
+/* The wait grows with each loss, but not above its limit. */
+static void
+however_often_it_is_lost_it_is_tried_again_before_long(void **state)
+{
+	enum { LOSSES = 12 };
+	struct client c;
+
+	(void)state;
+	client_at_server(&c);
+	for (int i = 1; i <= LOSSES; i++) {
+		redis_conn_reset(c.conn, "once more");
+		RUN_UNTIL(c.base, c.down_count == i);
+		assert_in_range(c.retry_ms, 1, RETRY_MAX_MS);
+		RUN_UNTIL(c.base, c.up_count == i + 1);
+	}
+	client_fini(&c);
+}
+
 static void
 a_reset_closes_tells_why_and_connects_again(void **state)
 {
@@ -395,6 +413,7 @@ main(void)
 		cmocka_unit_test(a_batch_of_no_commands_completes_in_its_turn),
 		cmocka_unit_test(a_killed_client_comes_back_and_its_batches_are_unknown),
 		cmocka_unit_test(a_reset_closes_tells_why_and_connects_again),
+		cmocka_unit_test(however_often_it_is_lost_it_is_tried_again_before_long),
 		cmocka_unit_test(a_server_that_appears_later_is_found),
 		cmocka_unit_test(a_password_is_needed_and_a_wrong_one_is_told),
 		cmocka_unit_test(thousands_of_batches_complete_in_order),
