@@ -43,13 +43,13 @@ class Redis:
         self.options = options
         self.process = None
 
-    def start(self, *options):
+    def start(self, *options, patience_s=PATIENCE_S):
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.sock, "--dir", self.folder,
              "--save", "", "--logfile", str(self.folder / "redis.log"),
              *self.options, *options],
             stdin=subprocess.DEVNULL)
-        wait_until(self._answers, "redis-server")
+        wait_until(self._answers, "redis-server", patience_s)
         return self
 
     def _answers(self):

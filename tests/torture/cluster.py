@@ -2,6 +2,7 @@
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -11,6 +12,9 @@ import redis as redis_py
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from aof import AppendOnlyFile
+from history import History
+from invariants import Touch
 from links import Links
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
@@ -21,6 +25,8 @@ MEMORY = Path("/dev/shm")
 MEMORY_FREE_BYTES = 2 << 30
 QUEUE = "stint:{default}:"
 SANITIZERS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+LATE_PART = 5  # of a lease: nearly as long as a daemon waits for an answer
+LOAD_S = 300  # Redis may read its file for so long: a busy machine is no failure
 RETRIES_OF_A_QUESTION = 200
 RETRY_S = 0.05
 LOG_LINES_TOLD = 5
@@ -110,8 +116,9 @@ class Member:
 
 
 class Cluster:
-    def __init__(self, settings, program=STINTD):
+    def __init__(self, settings, program=STINTD, before_redis_starts=lambda: None):
         self.settings, self.program = settings, program
+        self.before_redis_starts = before_redis_starts
         self.run_of_pid = {}
         self.folder = make_folder()
         self.work_log = Path(self.folder, "work.log")
@@ -121,7 +128,14 @@ class Cluster:
             "--auto-aof-rewrite-percentage", "0", "--notify-keyspace-events", "E$")
         self.redis.start()
         self.client = self.connect()
-        self.links = Links(self.redis.sock, settings.daemons)
+        self.file, self.history = AppendOnlyFile(self.folder), History()
+        self.torn_ends = 0
+        self.links = Links(self.redis.sock, settings.daemons + 1)
+        self.probed = Path(self.folder, "probed")
+        self.probe = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("probe.py"),
+             str(self.links.ports[settings.daemons]),
+             str(settings.lease_ms // LATE_PART), self.probed])
         self.members = [Member(self, i) for i in range(settings.daemons)]
 
     def connect(self):
@@ -149,7 +163,21 @@ class Cluster:
 
     def restart_redis(self):
         self.redis.stop(signal.SIGKILL)
-        self.redis.start()
+        self.read_history()
+        self.torn_ends += self.file.cut_torn_end()
+        self.before_redis_starts()
+        self.redis.start(patience_s=LOAD_S)
+
+    def read_history(self):
+        """With what has happened since it was read last."""
+        for step in self.file.more():
+            self.history.take(step)
+        return self.history
+
+    def stalls(self):
+        """The times in which nobody answered, that are over."""
+        lines = self.probed.read_text().splitlines() if self.probed.exists() else ()
+        return [Touch("stall", "", *map(int, line.split())) for line in lines]
 
     def left(self):
         """What of the queue's keys should not be there when all is done, as text."""
@@ -168,6 +196,8 @@ class Cluster:
     def close(self):
         for member in self.members:
             member.daemon.close()
+        self.probe.kill()
+        self.probe.wait()
         self.links.close()
         self.client.close()
         self.redis.stop()

@@ -11,7 +11,7 @@ from invariants import Touch
 from plan import OF_REDIS
 
 EXIT_UNAVAILABLE = 69
-STALL_MS = 400  # the machine had no time for us: it may have had none for a daemon either
+FOR_EVER_MS = 1 << 62
 
 
 class Faults:
@@ -23,18 +23,16 @@ class Faults:
         self.done = {}  # kind -> how many
         self.faults = []  # what went wrong that must not
         self.noticed_ms = 0  # the longest that a silent link was not noticed
-        self.last_ms = now_ms()
 
     # ---- the kinds ----
 
     def _kill(self, fault, member):
         pid = member.pid
-        touch = self._touch(fault, member)
+        self._touch(fault, member)  # for ever: Redis may give jobs to the dead for a while
         member.signal(signal.SIGKILL)
         yield member.has_ended
         if fault.args["waits"]:
             yield lambda: self.cluster.held_by(lambda name: pid_of(name) == pid) == 0
-        touch.end_ms = now_ms()
         yield from self._start(member)
 
     def _stop(self, fault, member):
@@ -61,10 +59,12 @@ class Faults:
         touch = self._touch(fault, member)
         member.signal(signal.SIGTERM)
         yield member.has_ended
-        touch.end_ms = now_ms()
         code = member.daemon.process.returncode
+        if code == 0:
+            touch.end_ms = now_ms()  # it holds nothing, nor will it be given anything
         # a stop does not wait for a Redis that is away: then it says so, and gives up
-        was_away = any(not other.run and other.end_ms >= touch.begin_ms for other in self.touches)
+        was_away = any(not other.run and other.end_ms >= touch.begin_ms
+                       for other in [*self.touches, *self.cluster.stalls()])
         if code not in ((0, EXIT_UNAVAILABLE) if was_away else (0,)):
             self.faults.append(f"daemon {member.number}: exit {code} after SIGTERM")
         left = self.cluster.held_by(member.is_consumer)
@@ -77,6 +77,7 @@ class Faults:
         before = self._made(member)
         self.cluster.links.ask(verb, member.number, *more)
         yield lambda: self._made(member) > before
+        self.cluster.links.ask("forget", member.number)
         touch.end_ms = now_ms()
 
     def _cut(self, fault, member):
@@ -129,7 +130,7 @@ class Faults:
 
     def _touch(self, fault, member):
         """Notes the begin; as long as it has no end, it lasts."""
-        touch = Touch(fault.kind, member.run if member else "", now_ms(), 1 << 62)
+        touch = Touch(fault.kind, member.run if member else "", now_ms(), FOR_EVER_MS)
         self.touches.append(touch)
         return touch
 
@@ -147,7 +148,6 @@ class Faults:
 
     def poll(self):
         """Goes on with what can go on; begins what is due."""
-        self._note_stall()
         still = []
         for fault, steps, condition in self.open:
             if condition():
@@ -173,10 +173,3 @@ class Faults:
         fault, busy = self.waiting[-1], self.busy()
         return fault.kind in OF_REDIS or \
             fault.target not in busy and len(busy) < len(self.cluster.members) - 1
-
-    def _note_stall(self):
-        """Between two polls: when that took long, a daemon may have missed its renewals."""
-        now = now_ms()
-        if now - self.last_ms > STALL_MS:
-            self.touches.append(Touch("stall", "", self.last_ms, now))
-        self.last_ms = now

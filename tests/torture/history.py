@@ -1,11 +1,9 @@
 """What happened, from Redis' own append-only file: every change, in order, none missed.
 
-Redis writes what a script or a transaction changed as single commands between MULTI and
-EXEC, and each delivery of an entry as an XCLAIM. So the file tells who held what at the
-time when a result was written, and how often each key was written at all.
+Each delivery of an entry is in it as an XCLAIM. So the file tells who held what at the time
+when a result was written, and how often each key was written at all.
 """
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -24,15 +22,17 @@ class Entry:
     attempt: int
     is_copy: bool
     deliveries: list = field(default_factory=list)  # Delivery, as they came
+    renewals: list = field(default_factory=list)  # likewise: the lease began anew
     holder: str = ""
     is_gone: bool = False
 
 
 @dataclass
 class Written:
-    """A result key was set: to what, and who held entries of the job then."""
+    """A result key was set: to what, who held entries of the job then, and about when."""
     value: bytes
     holders: tuple
+    unix_ms: int
 
 
 class History:
@@ -45,40 +45,19 @@ class History:
         self.letters = {}  # job id -> how many dead letters were written
         self.numbers = {}  # number -> job ids
         self.first_copies = 0  # entries that submitters added
+        self.unix_ms = 0  # of the last delivery that was read
 
     # ---- reading ----
 
-    def read(self, folder):
-        """All of the append-only file of a Redis whose folder this is."""
-        with_manifest = sorted(Path(folder, "appendonlydir").glob("*.incr.aof"),
-                               key=lambda path: int(path.name.split(".")[-3]))
-        for path in with_manifest or [Path(folder, "appendonly.aof")]:
-            self.take_all(commands(path.read_bytes()))
-        return self
-
-    def take_all(self, stream):
-        batch = None
-        for command in stream:
-            verb = command[0].upper()
-            if verb == b"MULTI":
-                batch = []
-            elif verb == b"EXEC":
-                self.take(batch or [])
-                batch = None
-            elif batch is not None:
-                batch.append(command)
-            else:
-                self.take([command])
-
-    def take(self, batch):
+    def take(self, step):
         """One atomic step. Who held what is asked as it was before."""
         holders = {}
-        for command in batch:
+        for command in step:
             if command[0].upper() == b"SET" and self._suffix(command[1], "result:"):
                 job = self._suffix(command[1], "result:")
                 holders[job] = tuple(entry.holder for entry in self.of_job.get(job, ())
                                      if entry.holder)
-        for command in batch:
+        for command in step:
             act = getattr(self, "_" + command[0].decode().lower(), None)
             if act:
                 act(command, holders)
@@ -96,7 +75,7 @@ class History:
     def _set(self, command, holders):
         job = self._suffix(command[1], "result:")
         if job is not None:
-            self.results.setdefault(job, []).append(Written(command[2], holders[job]))
+            self.results.setdefault(job, []).append(Written(command[2], holders[job], self.unix_ms))
 
     def _xadd(self, command, _):
         at = 2
@@ -131,9 +110,10 @@ class History:
             one = Delivery(command[3].decode(), int(command[words.index(b"RETRYCOUNT") + 1]),
                            int(command[words.index(b"TIME") + 1]))
             entry.holder = one.consumer
+            self.unix_ms = one.unix_ms
             last = entry.deliveries[-1] if entry.deliveries else None
-            if not last or (last.consumer, last.count) != (one.consumer, one.count):
-                entry.deliveries.append(one)  # else it was a renewal
+            is_renewal = last and (last.consumer, last.count) == (one.consumer, one.count)
+            (entry.renewals if is_renewal else entry.deliveries).append(one)
 
     def _xack(self, command, _):
         if self._is_jobs(command[1]):
@@ -153,44 +133,3 @@ class History:
         """Each time that an entry for this attempt of a job was given to somebody."""
         return [one for entry in self.of_job.get(job, ()) if entry.attempt == attempt
                 for one in entry.deliveries]
-
-    def story(self, job):
-        """Lines for people: what is known of a job."""
-        lines = []
-        for entry in self.of_job.get(job, ()):
-            given = ", ".join(f"{one.consumer} #{one.count} at {one.unix_ms}"
-                              for one in entry.deliveries)
-            lines.append(f"entry {entry.entry}{' (copy)' if entry.is_copy else ''}"
-                         f" attempt {entry.attempt}: given to {given or 'nobody'};"
-                         f" {'gone' if entry.is_gone else 'still there'}")
-        for written in self.results.get(job, ()):
-            lines.append(f"result {written.value.decode(errors='replace')}"
-                         f" while held by {', '.join(written.holders) or 'nobody'}")
-        if self.replies.get(job) or self.letters.get(job):
-            lines.append(f"replies {self.replies.get(job, 0)},"
-                         f" dead letters {self.letters.get(job, 0)}")
-        return lines
-
-
-def commands(data):
-    """The commands of an append-only file. A torn one at the end ends it: Redis cuts that."""
-    at, end = 0, len(data)
-    while at < end:
-        line_end = data.find(b"\r\n", at)
-        if line_end < 0:
-            return
-        if data[at:at + 1] == b"#":  # a time stamp
-            at = line_end + 2
-            continue
-        command, next_at = [], line_end + 2
-        for _ in range(int(data[at + 1:line_end])):
-            line_end = data.find(b"\r\n", next_at)
-            if line_end < 0:
-                return
-            begin = line_end + 2
-            next_at = begin + int(data[next_at + 1:line_end]) + 2
-            if next_at > end:
-                return
-            command.append(data[begin:next_at - 2])
-        yield command
-        at = next_at

@@ -51,11 +51,16 @@ class Facts:
     logs: list = field(default_factory=list)  # what is wrong in a daemon's log
     run_of: dict = field(default_factory=dict)  # consumer -> run
     monotonic_minus_unix_ms: int = 0
+    said: dict = field(default_factory=dict)  # number of a daemon -> its log
+    may_roll_back: bool = False  # this Redis may lose what it has answered
 
     def __post_init__(self):
         self.of_job = defaultdict(list)
         for execution in self.executions:
             self.of_job[execution.job].append(execution)
+        # submitted, then lost by Redis: a daemon that has it by then may finish it
+        self.rolled_back = {job: number for number, job in self.confirmed.items()
+                            if job not in self.history.of_job} if self.may_roll_back else {}
 
     def is_touched(self, run, since_ms, until_ms):
         """Did something go wrong for this run in that time?"""
@@ -71,15 +76,17 @@ class Facts:
 
     def plan_of(self, job):
         entries = self.history.of_job.get(job)
+        if job in self.rolled_back:
+            return self.jobs[self.rolled_back[job]]
         return self.jobs[entries[0].number] if entries and entries[0].number >= 0 else None
 
 
 def every_job_has_a_result(facts):
     """Confirmed to the submitter, or found in the stream's history: it must not be lost."""
     for number, job in facts.confirmed.items():
-        if job not in facts.history.of_job:
+        if job not in facts.history.of_job and job not in facts.rolled_back:
             yield job, f"lost: job {number} was confirmed, Redis' file does not have it"
-    for job in {*facts.history.of_job, *facts.confirmed.values()}:
+    for job in {*facts.history.of_job, *facts.confirmed.values()} - facts.rolled_back.keys():
         if job not in facts.final:
             yield job, "lost: it has no result"
 
@@ -98,7 +105,9 @@ def results_are_written_once(facts):
 
 def results_do_not_change(facts):
     for job, value in facts.seen.items():
-        if job in facts.final and facts.final[job] != value:
+        is_rolled_back = facts.may_roll_back and value not in (
+            written.value for written in facts.history.results.get(job, ()))
+        if facts.final.get(job, value) != value and not is_rolled_back:
             yield job, f"the result changed, it was {value.decode(errors='replace')}"
     for job, written in facts.history.results.items():
         if job in facts.final and facts.final[job] != written[0].value:
@@ -182,7 +191,7 @@ def executions_have_a_delivery_each(facts):
     count = Counter((e.job, e.attempt) for e in facts.executions)
     for (job, attempt), executions in count.items():
         deliveries = len(facts.history.deliveries(job, attempt))
-        if executions > deliveries:
+        if executions > deliveries and not facts.may_roll_back:
             yield job, f"attempt {attempt} ran {executions} times, given out {deliveries} times"
 
 
@@ -270,20 +279,6 @@ CHECKS = (
 def violations(facts):
     """(name of the check, job id or None, what is wrong) of all that is wrong."""
     return [(check.__name__, job, text) for check in CHECKS for job, text in check(facts)]
-
-
-def story(facts, job):
-    """All that is known of a job, as lines."""
-    plan = facts.plan_of(job)
-    lines = [f"job {plan.number}, {plan.kind}: {plan.entry()}"[:300]] if plan else []
-    lines += facts.history.story(job)
-    for e in sorted(facts.of_job[job], key=lambda e: e.begin_ms):
-        lines.append(f"ran in {e.run}, attempt {e.attempt}, nonce {e.nonce}, from {e.begin_ms}"
-                     f" to {e.end_ms or '?'} {e.how}")
-        lines += [f"  {touch.kind} of {touch.run or 'all'} from {touch.begin_ms}"
-                  f" to {touch.end_ms}" for touch in facts.touches
-                  if touch.run in ("", e.run) and touch.end_ms >= e.begin_ms][:3]
-    return lines
 
 
 def read_executions(path):

@@ -6,7 +6,8 @@ by lines on standard input what becomes of a link; each is answered by one line.
 below, is the other end of that.
 
     cut I            all connections of link I end, on both sides
-    cut-after I WAY N  the next connection that sends N more bytes up or down ends there
+    cut-after I WAY N  the next connection that sends something ends N bytes later, up or down
+    forget I         a cut-after that has not come to its end does not take place
     lose I           the daemon loses its connections, Redis does not hear of it
     mute I           nothing passes any more, nobody is told
     is-given-up I    yes: the daemon has closed a muted connection, or had none
@@ -128,6 +129,10 @@ class Proxy:
     def obey(self, verb, link, *more):
         if verb == "cut-after":
             link.budget = (more[0], int(more[1]))
+        elif verb == "forget":
+            link.budget = None
+            for pair in link.pairs:
+                pair.budget = {"up": None, "down": None}
         elif verb == "is-given-up":
             is_given_up = not link.muted or any(pair.is_given_up() for pair in link.muted)
             return "yes" if is_given_up else "no"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from cluster import QUEUE, Cluster, now_ms, pid_of
 from faults import Faults
-from history import History
 from invariants import Facts, read_executions
 from plan import order
 from submitter import Submitter
@@ -39,16 +38,21 @@ class Run:
 
     def __init__(self, settings, jobs, faults, out=sys.stdout, **of_cluster):
         self.settings, self.jobs, self.out = settings, jobs, out
-        self.cluster = Cluster(settings, **of_cluster)
+        self.cluster = Cluster(settings, before_redis_starts=self._count_rolled_back, **of_cluster)
         self.watcher = Watcher(self.cluster)
         self.faults = Faults(self.cluster, faults, self._progress_count)
         self.submitter = Submitter(self.cluster, order(settings.seed, jobs),
                                    self._limit)
         self.faults_found = []
+        self.rolled_back = 0
 
     def _progress_count(self):
         """Jobs that need not be waited for; an unanswered one may never have arrived."""
-        return len(self.watcher.seen) + len(self.submitter.unanswered)
+        return len(self.watcher.seen) + len(self.submitter.unanswered) + self.rolled_back
+
+    def _count_rolled_back(self):
+        known = self.cluster.history.of_job
+        self.rolled_back = sum(job not in known for job in [*self.submitter.confirmed.values()])
 
     def _limit(self):
         """So many may be submitted: the faults must find jobs to the last of them."""
@@ -103,8 +107,10 @@ class Run:
     def _expected(self):
         """The ids of all jobs that there are; those whose answer was lost are looked up."""
         expected = set(self.submitter.confirmed.values())
+        history = self.cluster.read_history()
+        if self._may_roll_back():
+            expected &= history.of_job.keys()
         if self.submitter.unanswered:
-            history = History().read(self.cluster.folder)
             for number in self.submitter.unanswered:
                 for job in history.numbers.get(number, ()):
                     expected.add(job)
@@ -112,6 +118,10 @@ class Run:
                         self.submitter.cancel_found(job)
             self.submitter.finish()
         return expected
+
+    def _may_roll_back(self):
+        """Is this a Redis that may lose what it has answered, when it is killed?"""
+        return self.settings.appendfsync != "always"
 
     def _stop(self):
         """Ends the daemons, each in peace, and sees that they leave no process behind."""
@@ -143,7 +153,7 @@ class Run:
                           for _, fields in client.xrange(key))
         letters = Counter(fields[b"stint-id"].decode()
                           for _, fields in client.xrange(QUEUE + "dead"))
-        history = History().read(self.cluster.folder)
+        history = self.cluster.read_history()
         run_of = {delivery.consumer: self.cluster.run_of_pid.get(pid_of(delivery.consumer))
                   for entry in history.entries.values() for delivery in entry.deliveries}
         return Facts(
@@ -151,7 +161,9 @@ class Run:
             executions=read_executions(self.cluster.work_log), seen=self.watcher.seen,
             final=final, replies=replies, letters=letters, left=self.cluster.left(),
             duplicates=int(client.hget(QUEUE + "stats", "duplicates") or 0),
-            touches=self.faults.touches, run_of=run_of,
+            touches=self.faults.touches + self.cluster.stalls(), run_of=run_of,
+            said={member.number: member.daemon.log() for member in self.cluster.members},
+            may_roll_back=self._may_roll_back(),
             monotonic_minus_unix_ms=now_ms() - int(time.time() * 1000),
             logs=[fault for member in self.cluster.members for fault in member.log_faults()]
             + self.faults_found + self.faults.faults)
