@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JOBS = str(os.cpu_count() or 1)
 # One unit test program may take this long, also under a sanitizer on a busy machine.
 UNIT_TIMEOUT_S = 300
-# Of each family of the simulation, of which there are seven: 100,000 and 2,000.
-SCHEDULES, SCHEDULES_ASAN = 14300, 290
+# Of each family of the simulation, of which there are nine: 100,000 and 2,000.
+SCHEDULES, SCHEDULES_ASAN = 11200, 225
 
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stint/clock.h>
-#include "daemon/queue/retry.h"
 #include "lib/base/cleanup.h"
 #include "tests/sim/sim.h"
 
@@ -40,8 +39,8 @@ split_key(struct bytes key, struct key_parts *ret)
 	return true;
 }
 
-static struct object *
-object_named(const char *queue, const char *kind, const char *name, enum object_type type)
+struct object *
+sim_object(const char *queue, const char *kind, const char *name, enum object_type type)
 {
 	const char *const parts[] = {
 		"stint:{", queue, "}:", kind, name ? ":" : "", name ? name : ""};
@@ -92,11 +91,10 @@ is_live_entry(const struct sim_job *job, const struct entry *e, const struct obj
 static int
 places(const struct sim_job *job, char ret_entry[ENTRY_ID_BYTES])
 {
-	const struct object *stream =
-		object_named(job->queue, "jobs", NULL, OBJECT_STREAM);
-	const struct object *ids = object_named(job->queue, "ids", NULL, OBJECT_HASH);
+	const struct object *stream = sim_object(job->queue, "jobs", NULL, OBJECT_STREAM);
+	const struct object *ids = sim_object(job->queue, "ids", NULL, OBJECT_HASH);
 	const struct object *delayed =
-		object_named(job->queue, "delayed", NULL, OBJECT_ZSET);
+		sim_object(job->queue, "delayed", NULL, OBJECT_ZSET);
 	int n = 0;
 
 	ret_entry[0] = '\0';
@@ -243,7 +241,7 @@ check_job(struct sim_job *job)
 {
 	char entry[ENTRY_ID_BYTES];
 	const int n = places(job, entry);
-	const struct object *ids = object_named(job->queue, "ids", NULL, OBJECT_HASH);
+	const struct object *ids = sim_object(job->queue, "ids", NULL, OBJECT_HASH);
 	const struct pair *holder =
 		model_pair(ids, (struct bytes){job->id, strlen(job->id)});
 
@@ -264,8 +262,8 @@ check_job(struct sim_job *job)
 static void
 check_delayed(const char *queue)
 {
-	const struct object *delayed = object_named(queue, "delayed", NULL, OBJECT_ZSET);
-	const struct object *bodies = object_named(queue, "bodies", NULL, OBJECT_HASH);
+	const struct object *delayed = sim_object(queue, "delayed", NULL, OBJECT_ZSET);
+	const struct object *bodies = sim_object(queue, "bodies", NULL, OBJECT_HASH);
 	const size_t n = delayed ? delayed->count : 0;
 
 	if (n != (bodies ? bodies->count : 0))
@@ -276,7 +274,7 @@ check_delayed(const char *queue)
 
 		if (!model_pair(bodies, id))
 			return sim_fail("%s: delayed without a body", id.p);
-		if (!object_named(queue, "state", id.p, OBJECT_HASH))
+		if (!sim_object(queue, "state", id.p, OBJECT_HASH))
 			return sim_fail("%s: delayed without a state", id.p);
 	}
 }
@@ -284,7 +282,7 @@ check_delayed(const char *queue)
 static void
 check_held(const char *queue)
 {
-	const struct object *o = object_named(queue, "jobs", NULL, OBJECT_STREAM);
+	const struct object *o = sim_object(queue, "jobs", NULL, OBJECT_STREAM);
 	const struct group *g = o ? o->stream.group : NULL;
 
 	for (size_t i = 0; g && i < g->held_count; i++) {
@@ -309,8 +307,8 @@ check_states(void)
 			!bytes_is(parts.kind, "state"))
 			continue;
 		snprintf(queue, sizeof queue, "%.*s", (int)parts.queue.n, parts.queue.p);
-		if (!model_pair(object_named(queue, "delayed", NULL, OBJECT_ZSET),
-			    parts.name))
+		if (!model_pair(
+			    sim_object(queue, "delayed", NULL, OBJECT_ZSET), parts.name))
 			sim_fail("%s: has a state, but is not delayed", parts.name.p);
 	}
 }
@@ -325,97 +323,6 @@ check_state(void)
 		check_held(world.config->queues[i].name);
 	}
 	check_states();
-}
-
-/* ---- when a job is about to run ---- */
-
-static bool
-is_held_by(const struct node *n, const struct attempt *a)
-{
-	const struct object *o =
-		object_named(a->queue->name, "jobs", NULL, OBJECT_STREAM);
-	const struct group *g = o ? o->stream.group : NULL;
-
-	for (size_t i = 0; g && i < g->held_count; i++) {
-		char entry[ENTRY_ID_BYTES];
-
-		sid_print(g->held[i].id, entry);
-		if (!strcmp(entry, a->job->entry_id))
-			return bytes_is(g->held[i].owner->name, n->daemon.consumer);
-	}
-	return false;
-}
-
-/* One that was suspended may still be ending its run, and even get the job again, as
- * another entry. */
-static bool
-is_excused(const struct sim_run *r, const struct node *n, const struct attempt *a)
-{
-	return r->is_over || !r->node->is_alive ||
-	       (r->node->was_frozen &&
-		       (r->node != n || strcmp(r->entry, a->job->entry_id) != 0));
-}
-
-static void
-check_others(const struct sim_job *job, const struct node *n, const struct attempt *a)
-{
-	for (size_t i = 0; i < jobs.run_count; i++) {
-		const struct sim_run *r = &jobs.runs[i];
-
-		if (r->job != job)
-			continue;
-		if (!is_excused(r, n, a))
-			sim_fail("%s: starts on node %d, and runs on node %d", job->id,
-				n->number, r->node->number);
-		if (!world.has_faults && r->attempt == a->job->attempt)
-			sim_fail("%s: attempt %d a second time, without a fault", job->id,
-				a->job->attempt);
-	}
-}
-
-static void
-check_start(const struct sim_job *job, struct node *n, const struct attempt *a)
-{
-	const int64_t now = stint_unix_ms();
-
-	if (a->job->attempt > retry_limit(a->job, a->handler) + 1)
-		return sim_fail(
-			"%s: attempt %d, after all retries", job->id, a->job->attempt);
-	check_others(job, n, a);
-	if (n->was_frozen)
-		return;
-	/* a late success of the one before took it away */
-	if (!is_held_by(n, a) && !(job->results > 0 && a->job->deliveries > 1))
-		return sim_fail(
-			"%s: starts, but is not held by node %d", job->id, n->number);
-	if (now < job->due_unix_ms)
-		return sim_fail("%s: starts %lld ms before its time", job->id,
-			(long long)(job->due_unix_ms - now));
-	if (job->results > 0 && a->job->deliveries == 1 && !a->job->is_copy)
-		return sim_fail("%s: starts, but has a result", job->id);
-	if (control_is_cancelled(
-		    n->daemon.control, a->queue, a->job->id, a->job->submitted_unix_ms))
-		return sim_fail("%s: starts, but is cancelled", job->id);
-}
-
-struct sim_run *
-check_run(struct node *n, const struct attempt *a)
-{
-	const struct bytes queue = {a->queue->name, strlen(a->queue->name)};
-	struct sim_job *job = jobs_find(queue, a->job->id);
-	struct sim_run *run;
-
-	if (!job || jobs.run_count == RUNS_MAX) {
-		sim_fail("%s: a job that nobody submitted, or too many runs",
-			a->job->id.p);
-		return NULL;
-	}
-	check_start(job, n, a);
-	run = &jobs.runs[jobs.run_count++];
-	*run = (struct sim_run){.job = job, .node = n, .attempt = a->job->attempt};
-	strcpy(run->entry, a->job->entry_id);
-	job->runs++;
-	return run;
 }
 
 /* ---- at the end ---- */
@@ -454,6 +361,8 @@ what_is_left(void)
 	for (size_t i = 0; i < jobs.count; i++) {
 		const struct sim_job *job = &jobs.all[i];
 
+		if (job->is_lost)
+			continue; /* what was executed of it may count, or not */
 		if (job->results != 1 || job->replies != (job->has_reply ? 1 : 0))
 			return left("%s: %d results, %d replies", job->id, job->results,
 				job->replies);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <stint/clock.h>
 
-enum { RETRY_MIN_MS = 20, RETRY_MORE_MS = 300, ORPHAN_MS = 400 };
+enum { RETRY_MIN_MS = 20, ORPHAN_MS = 400 };
 
 static const char *const roles[LINK_COUNT] = {"reader", "writer", "control"};
 
@@ -108,6 +108,7 @@ redis_conn_new(const struct redis_conn_opts *opts, struct redis_conn **ret)
 		return -ENOMEM;
 	c->node = n;
 	c->role = (enum link_role)n->conn_count;
+	c->retry_max_ms = opts->retry_max_ms;
 	c->ops = opts->ops;
 	c->arg = opts->arg;
 	n->conns[n->conn_count++] = c;
@@ -209,7 +210,7 @@ leave_session(struct redis_conn *c)
 void
 conn_lose_it(struct redis_conn *c, int status, const char *why)
 {
-	const int64_t retry_ms = RETRY_MIN_MS + sim_random(RETRY_MORE_MS);
+	const int64_t retry_ms = RETRY_MIN_MS + sim_random((uint32_t)c->retry_max_ms);
 	struct stint_err err = {0};
 
 	sim_trace("node %d %s: lost, %s", c->node->number, roles[c->role], why);
@@ -271,6 +272,8 @@ conn_connect(struct redis_conn *c)
 
 	if (world.is_redis_down || c->node->cut_until_ms > stint_now_ms())
 		return conn_lose_it(c, -ECONNREFUSED, "connection refused");
+	if (model.is_loading)
+		return conn_lose_it(c, -EACCES, "PING: LOADING");
 	s = calloc(1, sizeof *s);
 	if (!s)
 		abort();

@@ -42,7 +42,7 @@ struct redis_conn {
 	void *arg;
 	bool is_started, is_up, must_reset;
 	char reset_why[64];
-	int64_t try_at_ms;
+	int64_t retry_max_ms, try_at_ms;
 	struct session *session;
 	struct buf out;
 	struct fake_batch *sent, *refused;

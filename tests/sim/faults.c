@@ -14,15 +14,19 @@ enum fault_kind {
 	DEATHS = 4,
 	FREEZES = 8,
 	DRAINS = 16,
+	REFUSALS = 32, /* Redis answers, but not as one would like */
+	FLUSHES = 64,  /* Redis loses all */
+	KINDS = 7,
 };
 
-static const int families[] = {0, CUTS, OUTAGES, DEATHS, FREEZES, DRAINS,
-	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS};
+static const int families[] = {0, CUTS, OUTAGES, DEATHS, FREEZES, DRAINS, REFUSALS,
+	FLUSHES | CUTS | DEATHS | FREEZES,
+	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS};
 
 static struct {
 	int kinds;
 	uint32_t jobs_left;
-	int64_t thaw_at_ms, up_at_ms, space_at_ms;
+	int64_t thaw_at_ms, up_at_ms, space_at_ms, writable_at_ms, loaded_at_ms;
 } faults;
 
 /* ---- people ---- */
@@ -61,6 +65,8 @@ people(void)
 		world.config->queues[sim_random((uint32_t)world.config->queue_count)]
 			.name;
 
+	if (model.is_readonly || model.is_loading)
+		return;
 	switch (sim_random(10)) {
 	case 0:
 	case 1:
@@ -149,6 +155,51 @@ mend_redis(void)
 		sim_trace("redis: has memory again");
 		model.is_full = false;
 	}
+	if (model.is_readonly && world.now_ms >= faults.writable_at_ms) {
+		sim_trace("redis: is a master again");
+		model.is_readonly = false;
+	}
+	if (model.is_loading && world.now_ms >= faults.loaded_at_ms) {
+		sim_trace("redis: has loaded");
+		model.is_loading = false;
+	}
+}
+
+/* A failover there and back. A replica may first load what its master has. */
+static void
+demote_redis(void)
+{
+	sim_trace("redis: is a replica, and its reads are ended");
+	model.is_readonly = true;
+	faults.writable_at_ms = world.now_ms + sim_random(4000);
+	model_unblock_all("UNBLOCKED force unblock from blocking operation, instance "
+			  "state changed (master -> replica?)");
+	if (sim_chance(3))
+		return;
+	model.is_loading = true;
+	faults.loaded_at_ms = world.now_ms + sim_random(2000);
+}
+
+static void
+restart_redis(void)
+{
+	sim_trace("redis: restarts, and loads");
+	model.scripts_loaded = 0;
+	model.is_loading = true;
+	faults.loaded_at_ms = world.now_ms + sim_random(4000);
+	sessions_end();
+}
+
+static void
+flush(void)
+{
+	if (model.is_readonly || model.is_loading)
+		return;
+	sim_trace("people: FLUSHALL");
+	model_flush();
+	jobs_lose();
+	faults.jobs_left += sim_random(4);
+	world_set_clock(world.now_ms + 1); /* no entry id comes a second time */
 }
 
 static void
@@ -237,6 +288,12 @@ do_harm(int kind)
 		return freeze_one();
 	case DRAINS:
 		return drain();
+	case REFUSALS:
+		return sim_chance(3) ? restart_redis() : demote_redis();
+	case FLUSHES:
+		return flush();
+	case KINDS:
+		break;
 	}
 }
 
@@ -251,7 +308,7 @@ faults_step(void)
 	if (sim_chance(8))
 		people();
 	if (faults.kinds != 0 && sim_chance(25)) {
-		const int kind = 1 << sim_random(5);
+		const int kind = 1 << sim_random(KINDS);
 
 		if (faults.kinds & kind)
 			do_harm(kind);
@@ -275,6 +332,7 @@ void
 faults_end(void)
 {
 	faults.up_at_ms = faults.space_at_ms = 0;
+	faults.writable_at_ms = faults.loaded_at_ms = 0;
 	mend_redis();
 	thaw_all();
 	world.is_quiet = true;

@@ -72,7 +72,7 @@ add_due(struct submission *s, struct sim_job *job)
 	const int64_t delay_ms =
 		sim_chance(8) ? LONG_DELAY_MS : 1 + (int64_t)sim_random(3000);
 
-	job->due_unix_ms = now + delay_ms;
+	job->due_unix_ms = job->first_due_unix_ms = now + delay_ms;
 	if (sim_chance(2))
 		return add_number(s, "at", job->due_unix_ms);
 	snprintf(s->values[s->argc + 1], VALUE_BYTES, "%lldms", (long long)delay_ms);
@@ -119,6 +119,7 @@ submit(struct submission *s, struct sim_job *job)
 		if (!job->has_own_id)
 			snprintf(job->id, sizeof job->id, "%s", reply.str);
 		job->submissions++;
+		job->is_lost = false;
 		sim_trace("people: submit %s, entry %s", job->id, reply.str);
 	}
 	arena_free(&arena);
@@ -187,6 +188,23 @@ jobs_submit_plain(const char *queue, int64_t delay_ms)
 		add_number(&s, "at", job->due_unix_ms);
 	submit(&s, job);
 	return job;
+}
+
+void
+jobs_lose(void)
+{
+	for (size_t i = 0; i < jobs.count; i++) {
+		struct sim_job *job = &jobs.all[i];
+
+		job->is_lost = job->was_lost = true;
+		job->is_late = false;
+		job->results = job->replies = 0;
+		job->due_unix_ms = job->first_due_unix_ms;
+		job->result[0] = '\0';
+	}
+	for (size_t i = 0; i < jobs.run_count; i++)
+		jobs.runs[i].is_stale = !jobs.runs[i].is_over;
+	world.flushed_unix_ms = stint_unix_ms();
 }
 
 void

@@ -188,7 +188,7 @@ cmd_client(struct call *c)
 		}
 }
 
-enum { WRITES = 1, TAKES_MEMORY = 2 };
+enum { WRITES = 1, TAKES_MEMORY = 2, WHILE_LOADING = 4 };
 
 static const struct {
 	const char *name;
@@ -225,7 +225,7 @@ static const struct {
 	{"DEL", plain_del, 2, WRITES},
 	{"PEXPIRE", plain_pexpire, 3, WRITES},
 	{"SCRIPT", script_load, 2, 0},
-	{"CLIENT", cmd_client, 3, 0},
+	{"CLIENT", cmd_client, 3, WHILE_LOADING},
 };
 
 static size_t
@@ -238,14 +238,28 @@ find_command(struct bytes name)
 	return i;
 }
 
+/* Why commands with these flags are not carried out now; NULL: they are. */
+static const char *
+refusal(int flags)
+{
+	if (model.is_loading && !(flags & WHILE_LOADING) && !model.in_script)
+		return "LOADING Redis is loading the dataset in memory";
+	if (model.is_readonly && (flags & WRITES))
+		return "READONLY You can't write against a read only replica.";
+	if (model.is_full && (flags & TAKES_MEMORY) &&
+		!(model.in_script && model.script_has_written))
+		return "OOM command not allowed when used memory > 'maxmemory'.";
+	return NULL;
+}
+
 static bool
 is_refused(struct call *c, int flags)
 {
-	if (!model.is_full || !(flags & TAKES_MEMORY) ||
-		(model.in_script && model.script_has_written))
-		return false;
-	reply_error(c, "OOM command not allowed when used memory > 'maxmemory'.");
-	return true;
+	const char *why = refusal(flags);
+
+	if (why)
+		reply_error(c, "%s", why);
+	return why != NULL;
 }
 
 /* Outside of MULTI, or from EXEC or a script. */
@@ -278,18 +292,17 @@ exec(struct call *c)
 {
 	struct model_client *m = c->client;
 	struct redis_reply *items;
-	bool takes_memory = false;
+	const char *why = NULL;
 
 	m->is_multi = false;
 	if (m->is_multi_refused)
 		return reply_error(
 			c, "EXECABORT Transaction discarded because of previous errors.");
-	for (size_t i = 0; i < m->queued; i++)
-		takes_memory = takes_memory || (m->queue[i].flags & TAKES_MEMORY);
-	if (model.is_full && takes_memory)
-		return reply_error(c, "EXECABORT Transaction discarded because of: OOM "
-				      "command not allowed when used memory > "
-				      "'maxmemory'.");
+	for (size_t i = 0; i < m->queued && !why; i++)
+		why = refusal(m->queue[i].flags);
+	if (why)
+		return reply_error(
+			c, "EXECABORT Transaction discarded because of: %s", why);
 	items = reply_array(c->arena, c->reply, m->queued);
 	for (size_t i = 0; i < m->queued; i++)
 		execute(&(struct call){.argv = m->queue[i].argv,
@@ -404,12 +417,43 @@ model_unblock(struct model_client *c)
 }
 
 void
+model_unblock_all(const char *why)
+{
+	struct model_client *m;
+
+	while ((m = model.blocked)) {
+		struct call c = {.reply = m->blocked_reply, .arena = m->blocked_arena};
+
+		model_drop_client(m);
+		reply_error(&c, "%s", why);
+	}
+}
+
+void
+model_flush(void)
+{
+	struct model_client *m, *next;
+
+	model.count = 0;
+	for (m = model.blocked; m; m = next) {
+		struct call c = {.reply = m->blocked_reply, .arena = m->blocked_arena};
+
+		next = m->next_blocked;
+		if (!bytes_is(m->blocked_argv[0], "XREADGROUP"))
+			continue;
+		model_drop_client(m);
+		reply_error(&c, "UNBLOCKED the stream key no longer exists");
+	}
+}
+
+void
 model_reset(void)
 {
 	arena_free(&model.arena);
 	model.objects = NULL;
 	model.count = model.cap = 0;
-	model.is_full = model.is_written = model.is_signalled = false;
+	model.is_full = model.is_readonly = model.is_loading = false;
+	model.is_written = model.is_signalled = false;
 	model.scripts_loaded = 0;
 	model.blocked = NULL;
 }

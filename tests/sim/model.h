@@ -114,6 +114,8 @@ struct model {
 	struct object *objects;
 	size_t count, cap;
 	bool is_full;      /* out of memory: what takes some is refused */
+	bool is_readonly;  /* a replica: what writes is refused */
+	bool is_loading;   /* nearly all is refused */
 	bool is_written;   /* since model_execute() began: invariants are worth a look */
 	bool is_signalled; /* a stream has got an entry: somebody may be waiting for it */
 	bool in_script, script_has_written;
@@ -137,6 +139,12 @@ void model_end(void);
 /* Execute one command. @argv must stay while the client is blocked or in MULTI. */
 void model_execute(struct model_client *c, const struct bytes *argv, size_t argc,
 	struct arena *arena, struct redis_reply *reply);
+
+/* FLUSHALL: keys and groups are gone, scripts stay. Hooks are not called. */
+void model_flush(void);
+
+/* All reads that block end with this error. */
+void model_unblock_all(const char *why);
 
 /* The time of a blocked read is over, or it is ended from outside. */
 void model_unblock(struct model_client *c);

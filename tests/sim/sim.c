@@ -26,8 +26,8 @@ enum {
 	SCENARIO_SEEDS = 300,
 };
 
-static const char *const families[] = {
-	"calm", "cuts", "outages", "deaths", "freezes", "drains", "all"};
+static const char *const families[] = {"calm", "cuts", "outages", "deaths", "freezes",
+	"drains", "refusals", "flushes", "all"};
 
 enum { FAMILIES = ARRAY_LEN(families) };
 

@@ -9,6 +9,7 @@
  *	scenarios.c what has gone wrong once
  *	jobs.c      the jobs: what was submitted, run, recorded
  *	check.c     the invariants
+ *	check_run.c those of a job that is about to run
  *	fake_*.c    in place of daemon/redis/, core/loop.c, core/workers.c, obs/log.c
  *
  * One thread, no real time, no descriptor: a schedule depends on its seed alone.
@@ -54,6 +55,7 @@ struct world {
 	bool is_redis_down;
 	bool is_quiet; /* the end: nothing goes wrong any more */
 	bool has_faults;
+	int64_t flushed_unix_ms; /* Redis lost all then; 0: never */
 	bool is_traced;
 	bool has_failed;
 	uint64_t seed;
@@ -122,11 +124,14 @@ struct sim_job {
 	bool has_reply;
 	int retries;         /* it has at most; -1: as the handler */
 	int64_t due_unix_ms; /* not before; moved by retries */
+	int64_t first_due_unix_ms;
 	int64_t submitted_unix_ms;
 	int64_t cancelled_unix_ms; /* the last time; 0: never */
 	int submissions;
 	int runs;
 	bool is_late; /* finished by somebody who did not hold it any more */
+	bool is_lost; /* with all that Redis had, and not submitted again since */
+	bool was_lost;
 	int results;
 	int replies;
 	char result[RESULT_BYTES];
@@ -139,6 +144,7 @@ struct sim_run {
 	char entry[ENTRY_ID_BYTES];
 	int attempt;
 	bool is_over;
+	bool is_stale; /* Redis has lost its entry */
 	enum job_status status;
 };
 
@@ -157,6 +163,8 @@ struct sim_job *jobs_find(struct bytes queue, struct bytes id);
 void jobs_submit(void);
 /* One without features but a delay, if it is not 0. */
 struct sim_job *jobs_submit_plain(const char *queue, int64_t delay_ms);
+/* Redis has lost all of them, and what they came to. */
+void jobs_lose(void);
 /* One command of a client that is no daemon. */
 void jobs_command(const struct bytes *argv, size_t argc, struct redis_reply *reply,
 	struct arena *arena);
@@ -166,6 +174,12 @@ void jobs_command(const struct bytes *argv, size_t argc, struct redis_reply *rep
 void check_begin(void);
 /* After each command that wrote. */
 void check_state(void);
+/* The key of a queue: kind, and name if it has one; NULL: there is none of that type. */
+struct object *sim_object(
+	const char *queue, const char *kind, const char *name, enum object_type type);
+
+/* ---- check_run.c ---- */
+
 /* A worker is about to run it; NULL: this is wrong, and told. */
 struct sim_run *check_run(struct node *n, const struct attempt *a);
 /* All should be done: what is not? True: nothing. */
