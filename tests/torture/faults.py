@@ -63,8 +63,7 @@ class Faults:
         if code == 0:
             touch.end_ms = now_ms()  # it holds nothing, nor will it be given anything
         # a stop does not wait for a Redis that is away: then it says so, and gives up
-        was_away = any(not other.run and other.end_ms >= touch.begin_ms
-                       for other in [*self.touches, *self.cluster.stalls()])
+        was_away = self._has_touched_all(touch.begin_ms)
         if code not in ((0, EXIT_UNAVAILABLE) if was_away else (0,)):
             self.faults.append(f"daemon {member.number}: exit {code} after SIGTERM")
         left = self.cluster.held_by(member.is_consumer)
@@ -94,7 +93,8 @@ class Faults:
         links, before_ms, made = self.cluster.links, now_ms(), self._made(member)
         links.ask("mute", member.number)
         yield lambda: links.ask("is-given-up", member.number) == "yes"
-        self.noticed_ms = max(self.noticed_ms, now_ms() - before_ms)
+        if not self._has_touched_all(before_ms):
+            self.noticed_ms = max(self.noticed_ms, now_ms() - before_ms)
         if fault.kind == "drop":  # ends what was made since, too
             made = self._made(member)
         links.ask(fault.kind, member.number)
@@ -127,6 +127,11 @@ class Faults:
 
     def _made(self, member):
         return int(self.cluster.links.ask("count", member.number))
+
+    def _has_touched_all(self, since_ms):
+        """Something was wrong with Redis or the machine, since then."""
+        return any(not touch.run and touch.end_ms >= since_ms
+                   for touch in [*self.touches, *self.cluster.stalls()])
 
     def _touch(self, fault, member):
         """Notes the begin; as long as it has no end, it lasts."""
