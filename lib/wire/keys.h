@@ -14,6 +14,9 @@
 /* The consumer group on every jobs stream. */
 #define KEYS_GROUP "stint"
 
+/* The consumer that holds what was put aside for a handler: this and its name. */
+#define KEYS_ASIDE "aside:"
+
 enum {
 	QUEUE_NAME_MAX = 64,
 	JOB_ID_MAX = 128,

@@ -13,6 +13,8 @@
 const struct script_text script_texts[SCRIPT_ALL_COUNT] = {
 	[SCRIPT_FINISH] = TEXT(finish),
 	[SCRIPT_RELEASE] = TEXT(release),
+	[SCRIPT_ASIDE] = TEXT(aside),
+	[SCRIPT_TAKE_ASIDE] = TEXT(take_aside),
 	[SCRIPT_LEAVE] = TEXT(leave),
 	[SCRIPT_RETRY] = TEXT(retry),
 	[SCRIPT_ADMIT] = TEXT(admit),

@@ -817,6 +817,106 @@ def test_taking_over_works_without_memory(q, script):
     assert q.pending() == {entry: "me"}
 
 
+# ---- aside, take_aside ----
+
+def aside(q, *jobs, me="me"):
+    """Each job: entry, handler."""
+    return q.eval("aside", ["jobs"], GROUP, me, *(word for job in jobs for word in job))
+
+
+def take_aside(q, handler="h", me="me", age=0, count=100):
+    return q.eval("take_aside", ["jobs"], GROUP, me, handler, age, count)
+
+
+def consumers(q):
+    return sorted(row["name"] for row in q.client.xinfo_consumers(KEY + "jobs", GROUP))
+
+
+def test_aside_keeps_place_and_count_and_take_gives_them_back(q):
+    first, other, second = q.held(payload="1"), q.held(), q.held(payload="2")
+    assert aside(q, (second, "h"), (other, "i"), (first, "h")) == [1, 1, 1]
+    assert q.pending() == {first: "aside:h", other: "aside:i", second: "aside:h"}
+    assert take_aside(q, me="next", count=1) == [[first, ["handler", "h", "payload", "1"], 1]]
+    assert take_aside(q, me="next") == [[second, ["handler", "h", "payload", "2"], 1]]
+    assert take_aside(q, me="next") == [] and take_aside(q, "never-was") == []
+    assert q.pending() == {first: "next", other: "aside:i", second: "next"}
+    assert "aside:h" not in consumers(q) and "aside:i" in consumers(q)
+
+
+def test_job_state_of_one_that_is_put_aside(q):
+    def state(job_id):
+        keys = ["jobs", "ids", "delayed", f"state:{job_id}", f"result:{job_id}"]
+        return q.eval("job_state", keys, GROUP, job_id)
+    entry = q.held()
+    assert state(entry) == "running"
+    aside(q, (entry, "h"))
+    assert state(entry) == "waiting"
+    take_aside(q)
+    assert state(entry) == "running"
+
+
+def test_who_holds_nothing_aside_is_gone(q):
+    entry = q.held()
+    aside(q, (entry, "h"))
+    pull(q, entry)
+    assert take_aside(q) == [] and consumers(q) == ["me"]
+
+
+def test_aside_leaves_what_is_not_ours(q):
+    entry = q.held("other")
+    assert aside(q, (entry, "h"), (GONE, "h")) == [0, 0]
+    assert q.pending() == {entry: "other"}
+
+
+def test_take_aside_drops_what_was_deleted(q):
+    gone, there = q.held(), q.held()
+    aside(q, (gone, "h"), (there, "h"))
+    q.client.xdel(KEY + "jobs", gone)
+    assert take_aside(q) == [[there, ["handler", "h"], 1]]
+    assert q.pending() == {there: "me"}
+
+
+def test_take_aside_by_age(q):
+    now = int(q.client.time()[0]) * 1000
+    q.client.xadd(KEY + "jobs", {"handler": "h"}, id=f"{now - HOUR_MS}-0")
+    old, young = *q.read("me"), q.held()
+    aside(q, (old, "h"), (young, "h"))
+    assert [row[0] for row in take_aside(q, age=HOUR_MS // 2)] == [old]
+    assert take_aside(q, age=HOUR_MS // 2) == []
+    assert q.pending() == {old: "me", young: "aside:h"}
+
+
+def test_aside_and_take_work_without_memory(q):
+    entry = q.held()
+    with q.no_memory():
+        assert aside(q, (entry, "h")) == [1]
+        assert len(take_aside(q)) == 1
+
+
+def test_reclaim_takes_from_daemons_what_lies_among_what_is_put_aside(q):
+    entries = [q.held("dead") for _ in range(7)]
+    grow_old(q, *entries[1::2])
+    aside(q, *((entry, "h") for entry in entries[::2]), me="dead")
+    grow_old(q, *entries[::2])
+    assert set(q.pending().values()) == {"dead", "aside:h"}
+    cursor, others, *rows = reclaim(q, count=2)
+    assert (cursor != "0-0", others, [row[0] for row in rows]) == (True, 1, entries[1:4:2])
+    cursor, others, *rows = reclaim(q, cursor=cursor, count=2)
+    assert (cursor, others, rows) == ("0-0", 0, [[entries[5], ["handler", "h"], 2]])
+    assert reclaim(q) == ["0-0", 0]
+
+
+def test_a_reclaimed_job_that_is_put_aside_keeps_its_count(q):
+    entry = q.held("dead")
+    grow_old(q, entry)
+    assert reclaim(q)[2][2] == 2
+    aside(q, (entry, "h"))
+    assert take_aside(q)[0][2] == 2
+    aside(q, (entry, "h"))
+    assert pull(q, entry) == [entry, ["handler", "h"], 2]
+    assert q.pending() == {entry: "me"}
+
+
 # ---- pull, leave ----
 
 def pull(q, entry, me="me"):

@@ -8,6 +8,14 @@ local FIELDS_MAX = 4000
 -- a wait in ms that a client can count with, whatever score somebody has put in
 local WAIT_MAX_MS = 2 ^ 53
 
+-- Who holds what was put aside for a handler: this and its name. No daemon is called so,
+-- since no host's name has a colon.
+local ASIDE = 'aside:'
+
+local function is_aside(consumer)
+  return string.sub(consumer, 1, #ASIDE) == ASIDE
+end
+
 local function is_error(r)
   return type(r) == 'table' and r.err ~= nil
 end

@@ -18,4 +18,5 @@ if not fields_of(jobs, entry) then
 end
 -- without a group nobody holds anything
 local held = redis.pcall('XPENDING', jobs, group, entry, entry, 1)
-return (is_error(held) or #held == 0) and 'waiting' or 'running'
+local waits = is_error(held) or #held == 0 or is_aside(held[1][2])
+return waits and 'waiting' or 'running'

@@ -2,8 +2,9 @@
 --
 -- KEYS  jobs
 -- ARGV  group, consumer, entry id
--- Returns the entry id, its fields, 1 (delivered once), when it waited in the stream and
--- nobody held it; else nothing.
+-- Returns the entry id, its fields, how often it was delivered, this time included (1, if
+-- it was not put aside before), when it waited in the stream and no daemon held it; else
+-- nothing.
 --
 -- When its turn comes before it is removed, whoever reads it then becomes its holder.
 local jobs, group, consumer, entry = KEYS[1], unpack(ARGV)
@@ -14,8 +15,9 @@ if not fields or is_error(held) and says(held, 'NOGROUP') then
   return {}
 elseif is_error(held) then
   return held
-elseif #held > 0 then
+elseif #held > 0 and not is_aside(held[1][2]) then
   return {}
 end
-redis.call('XCLAIM', jobs, group, consumer, 0, entry, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
-return {entry, fields, 1}
+local count = held[1] and held[1][4] or 1
+redis.call('XCLAIM', jobs, group, consumer, 0, entry, 'RETRYCOUNT', count, 'FORCE', 'JUSTID')
+return {entry, fields, count}
