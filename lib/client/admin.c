@@ -128,12 +128,43 @@ number_of(struct client *c, const char *command, const struct buf *key, int64_t 
 	return r;
 }
 
+/* What is put aside is held by no daemon: it waits. */
+static int
+set_aside_apart(struct client *c, const struct buf *key, struct client_queue_stats *stats,
+	struct stint_err *err)
+{
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const redisReply *holder, *name, *count;
+	int r;
+
+	r = link_command(
+		c, &reply, err, "XPENDING %b %s", key->data, key->len, KEYS_GROUP);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; (holder = link_item(link_item(reply, 3), i)); i++) {
+		name = link_item(holder, 0);
+		count = link_item(holder, 1);
+		if (!link_is_string(name) || !link_is_string(count) ||
+			strncmp(name->str, KEYS_ASIDE, strlen(KEYS_ASIDE)) != 0)
+			continue;
+		stats->running_count -= strtoll(count->str, NULL, 10);
+		stats->consumer_count--;
+	}
+	/* two commands: there may have been fewer before */
+	if (stats->running_count < 0)
+		stats->running_count = 0;
+	if (stats->consumer_count < 0)
+		stats->consumer_count = 0;
+	return 0;
+}
+
 static int
 group_state(struct client *c, const struct buf *key, struct client_queue_stats *stats,
 	struct stint_err *err)
 {
 	cleanup(link_reply_freep) redisReply *reply = NULL;
 	const redisReply *group, *name;
+	bool is_found = false;
 	int r;
 
 	r = link_command(c, &reply, err, "XINFO GROUPS %b", key->data, key->len);
@@ -145,8 +176,10 @@ group_state(struct client *c, const struct buf *key, struct client_queue_stats *
 			continue;
 		stats->running_count = link_integer(link_member(group, "pending"));
 		stats->consumer_count = link_integer(link_member(group, "consumers"));
+		is_found = true;
 	}
-	return 0;
+	return is_found && stats->running_count > 0 ? set_aside_apart(c, key, stats, err)
+						    : 0;
 }
 
 /* What the daemons have counted in a queue's stats. */

@@ -31,7 +31,7 @@ void client_names_fini(struct client_names *set);
 int client_find_queues(struct client *c, struct client_names *set, struct stint_err *err);
 
 struct client_queue_stats {
-	int64_t waiting_count; /* in the stream, not yet given to a daemon */
+	int64_t waiting_count; /* in the stream, not with a daemon; also put aside */
 	int64_t running_count; /* given to a daemon, not yet finished */
 	int64_t delayed_count; /* not due yet, retries too */
 	int64_t dead_count;

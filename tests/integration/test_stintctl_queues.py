@@ -39,6 +39,15 @@ def test_queues_as_json(ctl, db):
          "dead_lost": 0, "consumers": 2, "paused": False}]
 
 
+def test_what_is_put_aside_waits(ctl, db):
+    fill_queues(db)
+    jobs = key("jobs", "critical-and-long")
+    [held] = [row["message_id"] for row in db.xpending_range(jobs, "stint", "-", "+", 1)]
+    db.xclaim(jobs, "stint", "aside:h", 0, [held], justid=True)
+    [row] = [q for q in json.loads(ctl("queues", "--json").stdout) if q["queue"] != "a"]
+    assert (row["waiting"], row["running"], row["consumers"]) == (2, 1, 2)
+
+
 def test_queues_of_an_empty_redis(ctl, db):
     assert ctl("queues").stdout == (
         b"queue  waiting  running  delayed  dead  dead_lost  consumers  paused\n")
