@@ -44,7 +44,7 @@ C_FILES    := $(sort $(wildcard lib/*/*.[ch] lib/include/stint/*.h daemon/*.[ch]
 # The simulation has the daemon's logic, with its own Redis, loop, workers and log.
 SIM_OBJ    := $(call obj,$(wildcard tests/sim/*.c))
 SIM_DAEMON := $(call obj,daemon/redis/script.c daemon/redis/unblock.c daemon/redis/words.c) $(filter-out $(call obj,daemon/dev.c \
-              daemon/core/loop.c daemon/core/workers.c daemon/queue/identity.c \
+              daemon/core/loop.c daemon/core/lanes.c daemon/core/workers.c daemon/queue/identity.c \
               $(wildcard daemon/obs/log*.c daemon/redis/*.c daemon/handler/*.c)),$(DAEMON_OBJ))
 Q          := $(if $(V),,@)
 

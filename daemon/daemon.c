@@ -59,6 +59,7 @@ daemon_poke(struct daemon *d)
 	control_poke(d->control);
 	admit_poke(d->admit);
 	delayed_poke(d->delayed);
+	aside_poke(d->aside);
 	claim_poke(d->claim);
 	fetch_poke(d->fetch);
 	drain_poke(&d->drain);
@@ -69,16 +70,21 @@ void
 daemon_set_status(struct daemon *d, void (*tell)(const char *status))
 {
 	const struct flight_counts *counts = flight_counts(d->flight);
-	char text[256];
+	const size_t waiting =
+		dispatch_waiting_count(d->dispatch) + aside_count(d->aside);
+	char text[256], limited[64] = "";
 
+	if (waiting > 0)
+		snprintf(
+			limited, sizeof limited, ", %zu wait for their handler", waiting);
 	snprintf(text, sizeof text,
-		"%s%zu/%zu busy, %zu queue%s, %" PRIu64 " done, %" PRIu64 " failed",
+		"%s%zu/%zu busy, %zu queue%s, %" PRIu64 " done, %" PRIu64 " failed%s",
 		d->redis_fault[0] ? "redis away, "
 		: d->is_quiet     ? "quiet, "
 				  : "",
 		workers_busy(d->workers), workers_count(d->workers),
 		d->config->queue_count, d->config->queue_count == 1 ? "" : "s",
-		counts->done, counts->failed);
+		counts->done, counts->failed, limited);
 	tell(text);
 }
 
@@ -159,8 +165,10 @@ set_quiet(struct daemon *d, bool is_quiet)
 	log_info(is_quiet ? "quiet: fetching stops, jobs go on" : "fetching again");
 	fetch_pause(d->fetch, is_quiet);
 	claim_pause(d->claim, is_quiet);
-	if (is_quiet)
+	if (is_quiet) {
+		dispatch_put_aside(d->dispatch, NULL);
 		daemon_unblock(d);
+	}
 	daemon_poke(d);
 }
 
@@ -177,9 +185,12 @@ log_state(struct daemon *d)
 		F_INT("done", counts->done), F_INT("failed", counts->failed),
 		F_INT("retried", counts->retried), F_INT("delayed", counts->delayed),
 		F_INT("handed_back", counts->handed_back),
+		F_INT("put_aside", counts->put_aside),
 		F_INT("duplicates", counts->duplicates),
 		F_INT("reclaimed", counts->reclaimed),
 		F_INT("run_us", dispatch_run_us(d->dispatch)));
+	dispatch_log(d->dispatch);
+	aside_log(d->aside);
 	flight_log(d->flight);
 }
 

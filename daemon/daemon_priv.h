@@ -24,6 +24,7 @@
 #include "daemon/core/workers.h"
 #include "daemon/daemon.h"
 #include "daemon/queue/admit.h"
+#include "daemon/queue/aside.h"
 #include "daemon/queue/claim.h"
 #include "daemon/queue/control.h"
 #include "daemon/queue/delayed.h"
@@ -49,6 +50,7 @@ enum daemon_wake {
 	WAKE_FETCH,
 	WAKE_COMMIT,
 	WAKE_ADMIT,
+	WAKE_ASIDE,
 	WAKE_DELAYED,
 	WAKE_LEASE,
 	WAKE_CLAIM,
@@ -69,6 +71,7 @@ struct daemon {
 	struct fetch *fetch;
 	struct claim *claim;
 	struct admit *admit;
+	struct aside *aside;
 	struct delayed *delayed;
 	struct control *control;
 	struct lease *lease;
@@ -121,6 +124,7 @@ void daemon_close(struct daemon *d);
 
 extern const struct fetch_ops daemon_fetch_ops;
 extern const struct claim_ops daemon_claim_ops;
+extern const struct aside_ops daemon_aside_ops;
 extern const struct admit_ops daemon_admit_ops;
 extern const struct delayed_ops daemon_delayed_ops;
 extern const struct control_ops daemon_control_ops;

@@ -65,6 +65,7 @@ on_link_up(void *arg)
 		commit_on_up(d->commit);
 		lease_on_up(d->lease);
 		admit_on_up(d->admit);
+		aside_on_up(d->aside);
 		delayed_on_up(d->delayed);
 		claim_on_up(d->claim);
 		break;

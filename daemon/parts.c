@@ -44,6 +44,8 @@ make_runners(struct daemon *d, struct stint_err *err)
 	dispatch.workers = d->workers;
 	if (r == 0)
 		r = dispatch_new(&dispatch, &d->dispatch);
+	if (r == 0)
+		r = dispatch_set_config(d->dispatch, d->config);
 	return r;
 }
 
@@ -80,6 +82,13 @@ make_takers(struct daemon *d)
 		.lease_ms = d->config->lease_ms,
 		.ops = &daemon_admit_ops,
 		.arg = d};
+	const struct aside_opts aside = {.conn = d->links[LINK_WRITER].conn,
+		.scripts = &d->scripts,
+		.queues = &d->queues,
+		.consumer = d->consumer,
+		.lease_ms = d->config->lease_ms,
+		.ops = &daemon_aside_ops,
+		.arg = d};
 	const struct claim_opts claim = {.conn = d->links[LINK_WRITER].conn,
 		.scripts = &d->scripts,
 		.consumer = d->consumer,
@@ -96,6 +105,8 @@ make_takers(struct daemon *d)
 	int r = admit_new(&admit, &d->admit);
 
 	intake.admit = d->admit;
+	if (r == 0)
+		r = aside_new(&aside, &d->aside);
 	if (r == 0)
 		r = intake_new(&intake, d->config, &d->intake);
 	if (r == 0)
@@ -157,6 +168,7 @@ daemon_close(struct daemon *d)
 	fetch_free(d->fetch);
 	claim_free(d->claim);
 	intake_free(d->intake);
+	aside_free(d->aside);
 	admit_free(d->admit);
 	delayed_free(d->delayed);
 	control_free(d->control);

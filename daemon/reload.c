@@ -47,8 +47,10 @@ daemon_apply_queues(struct daemon *d)
 	/* all or none: the old queues need their old weights */
 	if (control_set_queues(d->control, queues, c->queue_count) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->queue_count; i++)
+	for (size_t i = 0; i < c->queue_count; i++) {
+		queues[i]->rank = (unsigned)i;
 		queues[i]->weight = c->queues[i].weight;
+	}
 	delayed_set_queues(d->delayed, queues, c->queue_count);
 	claim_set_queues(d->claim, queues, c->queue_count);
 	fetch_set_queues(d->fetch, queues, c->queue_count, c->is_weighted);
@@ -87,6 +89,9 @@ apply(struct daemon *d, struct config *config)
 	d->config = config;
 	log_setup(config->log_level, config->log_format);
 	intake_set_config(d->intake, config);
+	if (dispatch_set_config(d->dispatch, config) < 0)
+		log_error("no memory for the limits of handlers, some have none");
+	aside_look(d->aside);
 	for (enum link_role role = 0; role < LINK_COUNT; role++)
 		redis_conn_set_string_limit(
 			d->links[role].conn, daemon_string_limit(config));
@@ -94,7 +99,8 @@ apply(struct daemon *d, struct config *config)
 		log_error("no memory for the queues, reading the old ones");
 	if (workers_resize(d->workers, (size_t)config->concurrency, &err) < 0)
 		log_error("cannot have that many workers", F_STR("why", err.msg));
-	daemon_unblock(d); /* so that the next read sees the new queues */
+	dispatch_flush(d->dispatch); /* what has waited for a higher limit */
+	daemon_unblock(d);           /* so that the next read sees the new queues */
 }
 
 void

@@ -141,6 +141,52 @@ const struct claim_ops daemon_claim_ops = {
 	.wake_at = claim_wake_at,
 };
 
+/* ---- jobs of handlers at their limit ---- */
+
+static struct aside_room
+on_room(void *arg, const struct queue *q, const char *handler)
+{
+	struct daemon *d = arg;
+
+	if (d->is_quiet || !on_may_read(d, q) || d->drain.state != DRAIN_RUNNING ||
+		!commit_is_open(d->commit) || intake_is_full(d->intake))
+		return (struct aside_room){0};
+	return intake_room(d->intake, q, handler);
+}
+
+static bool
+on_is_limited(void *arg)
+{
+	struct daemon *d = arg;
+
+	return dispatch_is_limited(d->dispatch);
+}
+
+static void
+on_aside_job(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms)
+{
+	struct daemon *d = arg;
+
+	intake_add_aside(d->intake, q, job, leased_at_ms);
+}
+
+static void
+aside_wake_at(void *arg, int64_t at_ms)
+{
+	wake_at(arg, WAKE_ASIDE, at_ms);
+}
+
+const struct aside_ops daemon_aside_ops = {
+	.room = on_room,
+	.is_limited = on_is_limited,
+	.is_known = on_is_known,
+	.on_job = on_aside_job,
+	.on_read = on_read,
+	.on_lost_reply = on_lost_reply,
+	.on_noscript = daemon_on_change,
+	.wake_at = aside_wake_at,
+};
+
 /* ---- jobs with an id of their own, or for later ---- */
 
 static void
@@ -204,8 +250,12 @@ on_find(void *arg, const struct queue *q, const char *entry_id)
 }
 
 static void
-give_up(struct attempt *a, const char *why)
+give_up(struct daemon *d, struct attempt *a, const char *why)
 {
+	if (dispatch_remove(d->dispatch, a)) {
+		flight_put_aside(d->flight, a); /* if it is ours all the same */
+		return commit_poke(d->commit);
+	}
 	/* Not with a worker yet: its admission tells, which may be what took it away, its
 	 * answer lost. */
 	if (!a->ctx)
@@ -217,15 +267,13 @@ give_up(struct attempt *a, const char *why)
 static void
 on_lease_lost(void *arg, struct attempt *a)
 {
-	(void)arg;
-	give_up(a, "the job is not held by this daemon any more");
+	give_up(arg, a, "the job is not held by this daemon any more");
 }
 
 static void
 on_lease_expiring(void *arg, struct attempt *a)
 {
-	(void)arg;
-	give_up(a, "the lease could not be renewed in time");
+	give_up(arg, a, "the lease could not be renewed in time");
 }
 
 static size_t
@@ -269,6 +317,7 @@ on_cancel(void *arg, struct queue *q, const char *id, int64_t unix_ms)
 	struct daemon *d = arg;
 
 	intake_cancel(d->intake, q, id, unix_ms);
+	commit_poke(d->commit); /* those that waited have their result */
 }
 
 /* Other queues may be read than before. */
@@ -287,6 +336,8 @@ on_pause(void *arg, struct queue *q, bool is_paused)
 
 	log_info(is_paused ? "queue is paused: nothing is fetched" : "queue is resumed",
 		F_STR("queue", q->name));
+	if (is_paused)
+		dispatch_put_aside(d->dispatch, q);
 	read_others(d); /* without it, or with it again */
 }
 
@@ -337,7 +388,9 @@ on_done(void *arg, struct attempt *a, enum finish_answer answer, int flags)
 {
 	struct daemon *d = arg;
 
-	if (a->retry_delay_ms >= 0)
+	if (a->is_put_aside)
+		aside_note(a->queue, a->job->handler.p);
+	if (a->retry_delay_ms >= 0 || a->is_put_aside)
 		control_recall(d->control, a->queue, a->job->id);
 	flight_done(d->flight, a, answer, flags);
 }
@@ -368,6 +421,7 @@ on_quiesce(void *arg)
 	control_pause(d->control, true);
 	intake_drain(d->intake);
 	dispatch_take_back(d->dispatch);
+	dispatch_put_aside(d->dispatch, NULL);
 	commit_poke(d->commit);
 }
 
@@ -377,7 +431,7 @@ on_is_taking(void *arg)
 	struct daemon *d = arg;
 
 	return fetch_is_reading(d->fetch) || claim_is_reading(d->claim) ||
-	       control_is_pulling(d->control) ||
+	       control_is_pulling(d->control) || aside_is_reading(d->aside) ||
 	       (admit_pending_count(d->admit) > 0 && commit_is_ready(d->commit));
 }
 
@@ -387,7 +441,7 @@ on_is_settled(void *arg)
 	struct daemon *d = arg;
 
 	return flight_count(d->flight) == 0 && !fetch_is_unsure(d->fetch) &&
-	       !claim_is_reading(d->claim);
+	       !claim_is_reading(d->claim) && !aside_is_reading(d->aside);
 }
 
 static void

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JOBS = str(os.cpu_count() or 1)
 # One unit test program may take this long, also under a sanitizer on a busy machine.
 UNIT_TIMEOUT_S = 300
-# Of each family of the simulation, of which there are nine: 100,000 and 2,000.
+# Of each family of the simulation, of which there are ten: 112,000 and 2,250.
 SCHEDULES, SCHEDULES_ASAN = 11200, 225
 
 SAN_ENV = {

@@ -30,6 +30,7 @@ struct handler_conf {
 	int64_t ready_timeout_ms; /* of a worker, as the next two */
 	int64_t idle_timeout_ms;  /* 0: none */
 	int max_jobs;             /* 0: none */
+	int concurrency;          /* how many of the workers at once; 0: all */
 	int64_t output_limit_bytes;
 	int64_t payload_limit_bytes;
 	int retries;     /* of a failed attempt, when the job does not say */

@@ -2,13 +2,16 @@
  * dispatch.c - jobs to the workers and back
  *
  *	intake ─▶ fresh ─ flush ─▶ workers ─▶ collect ─▶ flight_end()
- *	                               └─ waits too long, or drain: handed back
+ *	   │        ▲                  └─ waits too long, or drain: handed back
+ *	   └─▶ line ┘ of a handler at its limit (lanes.h)
+ *	   └─▶ put aside
  */
 #include "daemon/core/dispatch.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <stint/clock.h>
+#include "daemon/core/lanes.h"
 #include "lib/base/cleanup.h"
 
 enum {
@@ -26,12 +29,18 @@ enum {
 	IN_FLIGHT_MAX = 4096 + 4096,
 
 	BATCH = 256, /* moved through a channel at once */
+
+	/* How many more are read at once while all that comes is put aside. */
+	SKIM_MAX = 64,
 };
 
 struct dispatch {
 	struct dispatch_opts o;
 	struct attempt_list fresh; /* came since the last flush */
-	size_t out_count;          /* with the workers, begun or not */
+	size_t fresh_count;
+	size_t out_count; /* with the workers, begun or not */
+	struct lanes *lanes;
+	size_t skimmed; /* were put aside since one came that could run */
 
 	int64_t run_us; /* moving average of how long a job runs; 0: nothing known */
 	int64_t last_collect_ms;
@@ -40,41 +49,6 @@ struct dispatch {
 };
 
 /* ---- to the workers ---- */
-
-void
-dispatch_add(struct dispatch *d, struct attempt *a)
-{
-	/* from now on it can be ended early: a context of its own, no parent, so that
-	 * workers do not meet in one lock */
-	if (stint_ctx_with_cancel(stint_ctx_background(), &a->ctx) < 0)
-		return flight_hand_back(d->o.flight, a);
-	TAILQ_INSERT_TAIL(&d->fresh, a, link);
-}
-
-void
-dispatch_flush(struct dispatch *d)
-{
-	struct attempt *batch[BATCH];
-	struct attempt *a;
-	size_t n, pushed;
-
-	do {
-		n = 0;
-		for (a = TAILQ_FIRST(&d->fresh); a && n < BATCH;
-			a = TAILQ_FIRST(&d->fresh)) {
-			TAILQ_REMOVE(&d->fresh, a, link);
-			batch[n++] = a;
-		}
-		pushed = n > 0 ? workers_push(d->o.workers, batch, n) : 0;
-		d->out_count += pushed;
-		for (size_t i = pushed; i < n; i++)
-			flight_hand_back(d->o.flight, batch[i]);
-	} while (n == BATCH);
-	if (d->out_count > workers_count(d->o.workers))
-		loop_timer_set_earlier(&d->stale_timer, stint_at_ms(STALE_MS));
-}
-
-/* ---- how much to fetch ---- */
 
 static size_t
 prefetch(const struct dispatch *d, size_t workers)
@@ -87,13 +61,98 @@ prefetch(const struct dispatch *d, size_t workers)
 	return n > PREFETCH_MAX ? PREFETCH_MAX : (size_t)n;
 }
 
+static void
+put_aside(struct dispatch *d, struct attempt *a)
+{
+	aside_note(a->queue, a->handler->name);
+	flight_put_aside(d->o.flight, a);
+}
+
+static void
+add_fresh(struct dispatch *d, struct attempt *a)
+{
+	TAILQ_INSERT_TAIL(&d->fresh, a, link);
+	d->fresh_count++;
+}
+
+void
+dispatch_add(struct dispatch *d, struct attempt *a)
+{
+	const bool is_behind = aside_has(a->queue, a->handler->name);
+
+	/* from now on it can be ended early: a context of its own, no parent, so that
+	 * workers do not meet in one lock */
+	if (stint_ctx_with_cancel(stint_ctx_background(), &a->ctx) < 0)
+		return flight_hand_back(d->o.flight, a);
+	switch (lanes_add(d->lanes, a, is_behind)) {
+	case LANES_RUN:
+		d->skimmed = 0;
+		return add_fresh(d, a);
+	case LANES_WAIT:
+		return;
+	case LANES_ASIDE:
+		d->skimmed++;
+		return put_aside(d, a);
+	}
+}
+
+/* Of those that wait for their handler: as many as workers will begin soon. */
+static void
+add_waiting(struct dispatch *d)
+{
+	const size_t workers = workers_count(d->o.workers);
+	const size_t wanted = workers + prefetch(d, workers);
+	struct attempt *a;
+
+	while (d->out_count + d->fresh_count < wanted && (a = lanes_next(d->lanes)))
+		add_fresh(d, a);
+}
+
+/* No worker has begun them. Those of handlers with a limit keep their place. */
+static void
+return_unbegun(struct dispatch *d, struct attempt **list, size_t n)
+{
+	for (size_t i = n; i-- > 0;)
+		if (list[i]->lane)
+			lanes_put_back(d->lanes, list[i]);
+	for (size_t i = 0; i < n; i++)
+		if (!list[i]->line)
+			flight_hand_back(d->o.flight, list[i]);
+}
+
+void
+dispatch_flush(struct dispatch *d)
+{
+	struct attempt *batch[BATCH];
+	struct attempt *a;
+	size_t n, pushed;
+
+	add_waiting(d);
+	do {
+		n = 0;
+		for (a = TAILQ_FIRST(&d->fresh); a && n < BATCH;
+			a = TAILQ_FIRST(&d->fresh)) {
+			TAILQ_REMOVE(&d->fresh, a, link);
+			batch[n++] = a;
+		}
+		pushed = n > 0 ? workers_push(d->o.workers, batch, n) : 0;
+		d->out_count += pushed;
+		d->fresh_count -= n;
+		return_unbegun(d, batch + pushed, n - pushed);
+	} while (n == BATCH);
+	if (d->out_count > workers_count(d->o.workers))
+		loop_timer_set_earlier(&d->stale_timer, stint_at_ms(STALE_MS));
+}
+
+/* ---- how much to fetch ---- */
+
 size_t
 dispatch_credit(const struct dispatch *d)
 {
 	const size_t workers = workers_count(d->o.workers);
 	size_t ahead, wanted;
 
-	if (flight_count(d->o.flight) >= IN_FLIGHT_MAX)
+	if (flight_count(d->o.flight) - lanes_waiting_count(d->lanes) >= IN_FLIGHT_MAX)
 		return 0;
 	ahead = prefetch(d, workers);
 	wanted = workers + ahead;
@@ -102,7 +161,17 @@ dispatch_credit(const struct dispatch *d)
 	/* while all are busy anyway, a read is worth its while only if it brings much */
 	if (d->out_count >= workers && wanted - d->out_count < ahead / 2)
 		return 0;
-	return wanted - d->out_count;
+	return wanted - d->out_count + (d->skimmed < SKIM_MAX ? d->skimmed : SKIM_MAX);
+}
+
+struct aside_room
+dispatch_room(const struct dispatch *d, const struct queue *q, const char *handler)
+{
+	struct aside_room room = {0};
+
+	if (!lanes_has_limit(d->lanes, q, handler, &room.count))
+		room.count = dispatch_credit(d);
+	return room;
 }
 
 /* ---- back from the workers ---- */
@@ -111,6 +180,7 @@ static void
 on_outcome(struct dispatch *d, struct attempt *a)
 {
 	d->out_count--;
+	lanes_end(d->lanes, a);
 	/* A mean over about 16 jobs; at least 1, since 0 stands for "not known". */
 	if (d->run_us == 0)
 		d->run_us = a->run_us;
@@ -134,6 +204,8 @@ on_outcomes(void *arg)
 	if (n == 0)
 		return;
 	d->last_collect_ms = stint_now_ms();
+	if (lanes_waiting_count(d->lanes) > 0)
+		dispatch_flush(d);
 	d->o.on_change(d->o.arg);
 }
 
@@ -145,9 +217,23 @@ dispatch_take_back(struct dispatch *d)
 
 	while ((n = workers_take_back(d->o.workers, batch, BATCH)) > 0) {
 		d->out_count -= n;
-		for (size_t i = 0; i < n; i++)
-			flight_hand_back(d->o.flight, batch[i]);
+		return_unbegun(d, batch, n);
 	}
+}
+
+void
+dispatch_put_aside(struct dispatch *d, const struct queue *q)
+{
+	struct attempt *a;
+
+	while ((a = lanes_pop(d->lanes, q)))
+		put_aside(d, a);
+}
+
+bool
+dispatch_remove(struct dispatch *d, struct attempt *a)
+{
+	return lanes_remove(d->lanes, a);
 }
 
 static void
@@ -177,6 +263,30 @@ dispatch_cancel_all(struct dispatch *d, int code, const char *why)
 			stint_ctx_cancel_cause(a->ctx, code, why);
 }
 
+int
+dispatch_set_config(struct dispatch *d, const struct config *config)
+{
+	return lanes_set_config(d->lanes, config, flight_list(d->o.flight));
+}
+
+bool
+dispatch_is_limited(const struct dispatch *d)
+{
+	return lanes_is_limited(d->lanes);
+}
+
+size_t
+dispatch_waiting_count(const struct dispatch *d)
+{
+	return lanes_waiting_count(d->lanes);
+}
+
+void
+dispatch_log(const struct dispatch *d)
+{
+	lanes_log(d->lanes);
+}
+
 size_t
 dispatch_running_count(const struct dispatch *d)
 {
@@ -189,10 +299,16 @@ dispatch_run_us(const struct dispatch *d)
 	return d->run_us;
 }
 
+static void
+dispatch_freep(struct dispatch **d)
+{
+	dispatch_free(*d);
+}
+
 int
 dispatch_new(const struct dispatch_opts *opts, struct dispatch **ret)
 {
-	cleanup(freep) struct dispatch *d = calloc(1, sizeof *d);
+	cleanup(dispatch_freep) struct dispatch *d = calloc(1, sizeof *d);
 	int r;
 
 	if (!d)
@@ -200,6 +316,9 @@ dispatch_new(const struct dispatch_opts *opts, struct dispatch **ret)
 	d->o = *opts;
 	TAILQ_INIT(&d->fresh);
 	loop_timer_init(&d->stale_timer, opts->loop, on_stale, d);
+	r = lanes_new(&d->lanes);
+	if (r < 0)
+		return r;
 	r = loop_watch_start(&d->outcomes_watch, opts->loop, workers_fd(opts->workers),
 		on_outcomes, d);
 	if (r < 0)
@@ -215,5 +334,6 @@ dispatch_free(struct dispatch *d)
 		return;
 	loop_watch_stop(&d->outcomes_watch);
 	loop_timer_stop(&d->stale_timer);
+	lanes_free(d->lanes);
 	free(d);
 }

@@ -125,6 +125,13 @@ flight_hand_back(struct flight *f, struct attempt *a)
 }
 
 void
+flight_put_aside(struct flight *f, struct attempt *a)
+{
+	a->is_put_aside = true;
+	flight_hand_back(f, a);
+}
+
+void
 flight_drop(struct flight *f, struct attempt *a)
 {
 	HASH_DELETE(by_entry, a->queue->held, a);
@@ -170,7 +177,9 @@ count_result(struct flight *f, const struct attempt *a, enum finish_answer answe
 {
 	if (answer != FINISH_RECORDED)
 		return;
-	if (a->outcome.status == JOB_HANDED_BACK) {
+	if (a->is_put_aside) {
+		f->counts.put_aside++;
+	} else if (a->outcome.status == JOB_HANDED_BACK) {
 		f->counts.handed_back++;
 	} else if (a->retry_delay_ms >= 0) {
 		f->counts.retried++;

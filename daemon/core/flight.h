@@ -18,6 +18,7 @@ struct flight_counts {
 	uint64_t failed; /* of these, not ok */
 	uint64_t retried;
 	uint64_t handed_back;
+	uint64_t put_aside; /* while its handler was at its limit */
 	uint64_t delayed;
 	uint64_t duplicates; /* dropped: there was a job of the same id */
 	uint64_t reclaimed;  /* taken over from another daemon */
@@ -42,6 +43,10 @@ void flight_fail(struct flight *f, struct attempt *a, enum job_status status,
 
 /* Back to the queue, where any daemon can take it. */
 void flight_hand_back(struct flight *f, struct attempt *a);
+
+/* Its handler is at its limit: it keeps its place in the queue, and is taken up again
+ * when there is room (aside.h). */
+void flight_put_aside(struct flight *f, struct attempt *a);
 
 /* It is dealt with in Redis, or somebody else's: forget it. */
 void flight_drop(struct flight *f, struct attempt *a);

@@ -105,13 +105,19 @@ is_poison(struct intake *in, struct attempt *a)
 	return true;
 }
 
+static void
+cancel_unstarted(struct intake *in, struct attempt *a)
+{
+	flight_fail(in->o.flight, a, JOB_CANCELLED, "cancelled before it started");
+}
+
 static bool
 is_cancelled(struct intake *in, struct attempt *a)
 {
 	if (!a->job->is_cancelled && !control_is_cancelled(in->o.control, a->queue,
 					     a->job->id, a->job->submitted_unix_ms))
 		return false;
-	flight_fail(in->o.flight, a, JOB_CANCELLED, "cancelled before it started");
+	cancel_unstarted(in, a);
 	return true;
 }
 
@@ -121,6 +127,8 @@ pass_on(struct intake *in, struct attempt *a)
 {
 	if (is_malformed(in, a) || is_poison(in, a) || is_cancelled(in, a))
 		return;
+	if (in->is_draining && a->was_aside)
+		return flight_put_aside(in->o.flight, a);
 	if (in->is_draining)
 		return flight_hand_back(in->o.flight, a);
 	if (!a->handler)
@@ -128,8 +136,9 @@ pass_on(struct intake *in, struct attempt *a)
 	dispatch_add(in->o.dispatch, a);
 }
 
-void
-intake_add(struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms)
+static void
+add(struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms,
+	bool was_aside)
 {
 	struct attempt *a;
 
@@ -142,12 +151,38 @@ intake_add(struct intake *in, struct queue *q, struct job *job, int64_t leased_a
 	a = flight_begin(in->o.flight, q, job, in->config, leased_at_ms);
 	if (!a)
 		return;
+	a->was_aside = was_aside;
 	/* Before anything else, also for a job that is malformed: if it is a duplicate,
 	 * its result would take the place of the first one's. */
 	if (admit_is_needed(a->job))
 		admit_add(in->o.admit, a);
 	else
 		pass_on(in, a);
+}
+
+void
+intake_add(struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms)
+{
+	add(in, q, job, leased_at_ms, false);
+}
+
+void
+intake_add_aside(
+	struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms)
+{
+	add(in, q, job, leased_at_ms, true);
+}
+
+struct aside_room
+intake_room(const struct intake *in, const struct queue *q, const char *handler)
+{
+	struct aside_room room = dispatch_room(in->o.dispatch, q, handler);
+
+	if (config_handler(in->config, handler, strlen(handler)))
+		return room;
+	/* not known here: only what nobody has known for so long, to be rejected */
+	room.min_age_ms = in->config->unknown_handler_ms;
+	return room;
 }
 
 void
@@ -182,11 +217,16 @@ intake_cancel(
 	struct attempt *a;
 
 	/* a command of people: rare enough to look at all of them */
-	TAILQ_FOREACH (a, flight_list(in->o.flight), in_flight)
-		if (a->queue == q && !strcmp(a->job->id.p, id) &&
-			a->job->submitted_unix_ms <= cancel_unix_ms && a->ctx)
+	TAILQ_FOREACH (a, flight_list(in->o.flight), in_flight) {
+		if (a->queue != q || strcmp(a->job->id.p, id) != 0 ||
+			a->job->submitted_unix_ms > cancel_unix_ms)
+			continue;
+		if (dispatch_remove(in->o.dispatch, a))
+			cancel_unstarted(in, a);
+		else if (a->ctx)
 			stint_ctx_cancel_cause(
 				a->ctx, -ECANCELED, "cancelled by command");
+	}
 }
 
 /* ---- from outside ---- */

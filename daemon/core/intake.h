@@ -42,6 +42,14 @@ void intake_set_config(struct intake *in, struct config *config);
 void intake_add(
 	struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms);
 
+/* One that was put aside before. */
+void intake_add_aside(
+	struct intake *in, struct queue *q, struct job *job, int64_t leased_at_ms);
+
+/* How many of those, of @q and @handler, there is room for. */
+struct aside_room intake_room(
+	const struct intake *in, const struct queue *q, const char *handler);
+
 /* From admit. */
 void intake_admitted(struct intake *in, struct attempt *a, enum admit_answer answer);
 

@@ -26,12 +26,16 @@ struct attempt {
 	TAILQ_ENTRY(attempt)
 	in_flight;                 /* flight.c: all that were read and not stored */
 	UT_hash_handle by_entry;   /* flight.c: in queue->held */
-	TAILQ_ENTRY(attempt) link; /* whoever holds it: parked, outbox, batch */
+	TAILQ_ENTRY(attempt) link; /* whoever holds it: parked, line, outbox, batch */
 	struct job *job;
 	struct queue *queue;
 	struct config *config; /* a reference: the handler's settings live in it */
 	const struct handler_conf *handler; /* NULL: none of that name */
 	int64_t due_at_ms;                  /* parked: when it goes back */
+	struct lane *lane; /* lanes.c: it is counted in there; NULL: nowhere */
+	struct line *line; /* lanes.c: it waits in there; NULL: nowhere */
+	bool was_aside;    /* it was put aside before, and has been taken */
+	bool is_put_aside; /* how it leaves, when it is handed back */
 
 	/* The lease: idle time in the pending list counts from here, by our clock, since
 	 * the read or the renewal was sent before Redis saw it. The worker looks, too. */

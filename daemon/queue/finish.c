@@ -9,7 +9,7 @@ enum finish_kind
 finish_kind(const struct attempt *a)
 {
 	if (a->outcome.status == JOB_HANDED_BACK)
-		return FINISH_RELEASE;
+		return a->is_put_aside ? FINISH_ASIDE : FINISH_RELEASE;
 	if (a->retry_delay_ms >= 0)
 		return FINISH_RETRY;
 	if (a->outcome.status == JOB_OK && !a->job->reply_to.p)
@@ -186,6 +186,22 @@ write_release(struct redis_batch *b, const struct finish_who *who,
 }
 
 static void
+write_aside(struct redis_batch *b, const struct finish_who *who,
+	const struct attempt_list *list)
+{
+	const struct attempt *a;
+
+	redis_script_call(b, who->scripts, SCRIPT_ASIDE, 1, 2 + 2 * list_len(list));
+	redis_key(b, &TAILQ_FIRST(list)->queue->jobs_key);
+	redis_str(b, KEYS_GROUP);
+	redis_str(b, who->consumer);
+	TAILQ_FOREACH (a, list, link) {
+		redis_str(b, a->job->entry_id);
+		redis_bulk(b, a->job->handler.p, a->job->handler.n);
+	}
+}
+
+static void
 write_retry(struct redis_batch *b, const struct finish_who *who,
 	const struct attempt_list *list)
 {
@@ -220,6 +236,8 @@ finish_write(struct redis_batch *b, enum finish_kind kind, const struct finish_w
 		return write_plain(b, list);
 	case FINISH_RELEASE:
 		return write_release(b, who, list);
+	case FINISH_ASIDE:
+		return write_aside(b, who, list);
 	case FINISH_RETRY:
 		return write_retry(b, who, list);
 	default:

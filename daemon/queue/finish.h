@@ -9,6 +9,7 @@
  *	               cheapest (no script), and safe to repeat
  *	FINISH_SCRIPT  everything else that ends a job: scripts/finish.lua
  *	FINISH_RELEASE back to the queue: scripts/release.lua
+ *	FINISH_ASIDE   its handler is at its limit: scripts/aside.lua
  *	FINISH_RETRY   failed, and tried again later: scripts/retry.lua
  */
 #ifndef QUEUE_FINISH_H
@@ -39,7 +40,7 @@ void finish_write(struct redis_batch *b, enum finish_kind kind,
 
 /* What became of one attempt. */
 enum finish_answer {
-	FINISH_RECORDED,  /* also: handed back, put off for a retry */
+	FINISH_RECORDED,  /* also: handed back, put aside, put off for a retry */
 	FINISH_DUPLICATE, /* a result was there, it stands */
 	FINISH_LOST,      /* not held by this daemon any more: nothing changed */
 };

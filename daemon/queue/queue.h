@@ -24,6 +24,7 @@ enum finish_kind {
 	FINISH_PLAIN,
 	FINISH_SCRIPT,
 	FINISH_RELEASE,
+	FINISH_ASIDE,
 	FINISH_RETRY,
 	FINISH_KINDS
 };
@@ -45,7 +46,11 @@ struct queue {
 	struct attempt *held; /* kept by flight.c: hash of those in flight, by entry id */
 	bool is_paused;       /* kept by control.c: nothing is fetched */
 
+	/* kept by aside.c: what was put aside, by handler */
+	struct aside_pile *piles;
+
 	/* kept by fetch.c */
+	unsigned rank;        /* its place in the configuration */
 	unsigned weight;      /* with weighted queues */
 	int64_t virtual_time; /* likewise: what it has had of its share (order.h) */
 	bool has_group;

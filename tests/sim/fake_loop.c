@@ -140,8 +140,9 @@ identity_make(char out[IDENTITY_BYTES], const char *host, pid_t pid)
 bool
 identity_is_gone(const char *mine, const char *other)
 {
-	const int number = atoi(strrchr(other, '-') + 1);
+	const char *dash = strrchr(other, '-');
+	const int number = dash ? atoi(dash + 1) : -1;
 
-	return mine[strlen("host")] == other[strlen("host")] &&
+	return dash && mine[strlen("host")] == other[strlen("host")] &&
 	       !world.nodes[number]->is_alive;
 }

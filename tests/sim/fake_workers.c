@@ -172,6 +172,18 @@ draw_duration_ms(int64_t budget)
 }
 
 static void
+check_limit(const struct workers *w, const struct attempt *a)
+{
+	int running = 0;
+
+	for (size_t i = 0; i < w->busy_count; i++)
+		running += !strcmp(w->busy[i].attempt->handler->name, a->handler->name);
+	if (a->handler->concurrency > 0 && running > a->handler->concurrency)
+		sim_fail("node %d: %d jobs of \"%s\" at once", w->node->number, running,
+			a->handler->name);
+}
+
+static void
 begin_run(struct workers *w, struct one *one)
 {
 	static const enum verdict verdicts[] = {GOES_WELL, GOES_WELL, GOES_WELL,
@@ -179,6 +191,7 @@ begin_run(struct workers *w, struct one *one)
 	struct attempt *a = one->attempt;
 	int64_t duration;
 
+	check_limit(w, a);
 	one->run = check_run(w->node, a);
 	duration = draw_duration_ms(one->budget_ms);
 	one->verdict = verdicts[sim_random(ARRAY_LEN(verdicts))];

@@ -7,7 +7,7 @@
 #include <stint/clock.h>
 #include "tests/sim/fake_conn.h"
 
-/* Each family of schedules has its faults; the last has them all. */
+/* Each family of schedules has its faults; the last two have them all. */
 enum fault_kind {
 	CUTS = 1,
 	OUTAGES = 2, /* Redis restarts, forgets its scripts, is full */
@@ -17,11 +17,13 @@ enum fault_kind {
 	REFUSALS = 32, /* Redis answers, but not as one would like */
 	FLUSHES = 64,  /* Redis loses all */
 	KINDS = 7,
+	LIMITS = 128, /* no fault: many jobs, most of a handler at its limit */
 };
 
 static const int families[] = {0, CUTS, OUTAGES, DEATHS, FREEZES, DRAINS, REFUSALS,
 	FLUSHES | CUTS | DEATHS | FREEZES,
-	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS};
+	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS,
+	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS | LIMITS};
 
 static struct {
 	int kinds;
@@ -293,6 +295,7 @@ do_harm(int kind)
 	case FLUSHES:
 		return flush();
 	case KINDS:
+	case LIMITS:
 		break;
 	}
 }
@@ -322,7 +325,8 @@ faults_begin(int family)
 {
 	memset(&faults, 0, sizeof faults);
 	faults.kinds = families[family];
-	faults.jobs_left = 1 + sim_random(8);
+	world.has_limits = (faults.kinds & LIMITS) != 0;
+	faults.jobs_left = 1 + sim_random(world.has_limits ? 20 : 8);
 	world_start_node();
 	if (!sim_chance(4))
 		world_start_node();

@@ -134,6 +134,12 @@ add_queue(struct submission *s, struct sim_job *job)
 	add(s, s->values[s->argc]);
 }
 
+static const char *
+a_handler(void)
+{
+	return world.has_limits && !sim_chance(4) ? "few" : "h";
+}
+
 void
 jobs_submit(void)
 {
@@ -154,7 +160,7 @@ jobs_submit(void)
 	add(&s, "XADD");
 	add_queue(&s, job);
 	add(&s, "*");
-	add_field(&s, "handler", sim_chance(12) ? "unknown" : "h");
+	add_field(&s, "handler", sim_chance(12) ? "unknown" : a_handler());
 	add_features(&s, job);
 	submit(&s, job);
 	if (job->submissions == 0)

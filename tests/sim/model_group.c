@@ -256,36 +256,40 @@ reply_held(struct call *c, struct redis_reply *r, const struct held *h)
 	row[3] = (struct redis_reply){.type = REDIS_INTEGER, .integer = h->deliveries};
 }
 
-/* XPENDING key group [from to count [consumer]] */
+/* XPENDING key group [[IDLE ms] from to count [consumer]] */
 void
 group_pending(struct call *c)
 {
 	struct group *g = group_of(c, c->argv[1], c->argv[2]);
+	const bool has_idle = c->argc > 3 && bytes_is(c->argv[3], "IDLE");
+	const struct bytes *argv = c->argv + (has_idle ? 5 : 3);
+	const bool is_of_one = c->argc > (has_idle ? 8 : 6);
+	const bool is_open = c->argc > 3 && argv[0].p[0] == '(';
+	const int64_t idle_ms = has_idle ? bytes_int(c->argv[4]) : 0;
 	const struct consumer *one = NULL;
 	struct sid from, to;
 	struct redis_reply *rows;
 	size_t max, n = 0;
-	const bool is_of_one = c->argc > 6;
-	const bool is_open = c->argc > 3 && c->argv[3].p[0] == '(';
 
 	if (!g)
 		return;
 	if (c->argc == 3)
 		return pending_summary(c, g);
-	if (!sid_parse((struct bytes){c->argv[3].p + is_open, c->argv[3].n - is_open},
-		    &from, 0) ||
-		!sid_parse(c->argv[4], &to, UINT64_MAX))
+	if (!sid_parse(
+		    (struct bytes){argv[0].p + is_open, argv[0].n - is_open}, &from, 0) ||
+		!sid_parse(argv[1], &to, UINT64_MAX))
 		return reply_error(c, "ERR Invalid stream ID specified as stream "
 				      "command argument");
 	from = is_open ? sid_after(from) : from;
-	max = (size_t)bytes_int(c->argv[5]);
+	max = (size_t)bytes_int(argv[2]);
 	rows = reply_array(c->arena, c->reply, max < g->held_count ? max : g->held_count);
 	if (is_of_one)
-		one = find_consumer(g, c->argv[6]);
+		one = find_consumer(g, argv[3]);
 	for (size_t i = held_seek(g, from); i < g->held_count && n < max; i++) {
 		if (sid_compare(g->held[i].id, to) > 0)
 			break;
-		if (!is_of_one || g->held[i].owner == one)
+		if ((!is_of_one || g->held[i].owner == one) &&
+			stint_now_ms() - g->held[i].delivered_ms >= idle_ms)
 			reply_held(c, &rows[n++], &g->held[i]);
 	}
 	c->reply->count = n;

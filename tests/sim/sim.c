@@ -27,7 +27,7 @@ enum {
 };
 
 static const char *const families[] = {"calm", "cuts", "outages", "deaths", "freezes",
-	"drains", "refusals", "flushes", "all"};
+	"drains", "refusals", "flushes", "all", "limits"};
 
 enum { FAMILIES = ARRAY_LEN(families) };
 
@@ -42,7 +42,9 @@ static const char *const config_texts[] = {
 	"results: { ttl: 1d }\n"
 	"handlers:\n"
 	"  h: { command: [/bin/true], timeout: 3s, retries: 1, backoff: 100ms,"
-	" kill_grace: 500ms }\n",
+	" kill_grace: 500ms }\n"
+	"  few: { command: [/bin/true], timeout: 2s, retries: 1, backoff: 100ms,"
+	" kill_grace: 500ms, concurrency: 1 }\n",
 
 	"redis: { url: redis://localhost }\n"
 	"concurrency: 1\n"
@@ -54,7 +56,8 @@ static const char *const config_texts[] = {
 	"results: { ttl: 1d }\n"
 	"handlers:\n"
 	"  h: { command: [/bin/true], timeout: 10s, retries: 2, backoff: 1s,"
-	" kill_grace: 5s }\n",
+	" kill_grace: 5s }\n"
+	"  few: { command: [/bin/true], concurrency: 1 }\n",
 
 	"redis: { url: redis://localhost }\n"
 	"concurrency: 3\n"
@@ -64,7 +67,9 @@ static const char *const config_texts[] = {
 	"shutdown_timeout: 5s\n"
 	"results: { ttl: 1d }\n"
 	"handlers:\n"
-	"  h: { command: [/bin/true], timeout: 1s, backoff: 10ms, kill_grace: 1s }\n",
+	"  h: { command: [/bin/true], timeout: 1s, backoff: 10ms, kill_grace: 1s }\n"
+	"  few: { command: [/bin/true], timeout: 1s, retries: 2, backoff: 10ms,"
+	" concurrency: 2 }\n",
 };
 
 static struct config *configs[ARRAY_LEN(config_texts)];

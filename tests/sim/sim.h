@@ -11,6 +11,7 @@
  *	check.c     the invariants
  *	check_run.c those of a job that is about to run
  *	fake_*.c    in place of daemon/redis/, core/loop.c, core/workers.c, obs/log.c
+ *	short_lines.c  in place of core/lanes.c
  *
  * One thread, no real time, no descriptor: a schedule depends on its seed alone.
  */
@@ -56,6 +57,7 @@ struct world {
 	bool is_quiet; /* the end: nothing goes wrong any more */
 	bool has_faults;
 	int64_t flushed_unix_ms; /* Redis lost all then; 0: never */
+	bool has_limits;         /* most jobs are of a handler that has one */
 	bool is_traced;
 	bool has_failed;
 	uint64_t seed;

@@ -224,6 +224,7 @@ every_key_of_a_worker_is_taken(void **state)
 						      "    ready_timeout: 1ms\n"
 						      "    idle_timeout: 30d\n"
 						      "    max_jobs: 1000000000\n"
+						      "    concurrency: 4096\n"
 						      "  bare: { worker: [x] }\n"
 						      "  none:\n"
 						      "    worker: [x]\n"
@@ -239,6 +240,7 @@ every_key_of_a_worker_is_taken(void **state)
 	assert_int_equal(h->ready_timeout_ms, 1);
 	assert_int_equal(h->idle_timeout_ms, INT64_C(30) * 86400 * 1000);
 	assert_int_equal(h->max_jobs, 1000000000);
+	assert_int_equal(h->concurrency, 4096);
 	h = handler_of(c, "bare");
 	assert_true(h->is_worker);
 	assert_int_equal(h->ready_timeout_ms, 30000);

@@ -223,6 +223,22 @@ handlers_are_checked(void **state)
 }
 
 static void
+limits_of_handlers_are_checked(void **state)
+{
+	/* clang-format off */
+	static const struct fault_case cases[] = {
+		{"handlers: { h: { command: [x], concurrency: 4097 } }",
+		 "1:32: handlers.h.concurrency: expected 1..4096 or none, got 4097\n"},
+		{"handlers: { h: { worker: [x], concurrency: 0 } }",
+		 "1:31: handlers.h.concurrency: expected 1..4096 or none, got 0\n"},
+	};
+	/* clang-format on */
+
+	(void)state;
+	assert_cases(cases, ARRAY_LEN(cases));
+}
+
+static void
 all_faults_are_told_in_order_of_place(void **state)
 {
 	(void)state;
@@ -463,6 +479,7 @@ main(void)
 		cmocka_unit_test(queues_are_checked),
 		cmocka_unit_test(retries_keep_to_max_retries),
 		cmocka_unit_test(handlers_are_checked),
+		cmocka_unit_test(limits_of_handlers_are_checked),
 		cmocka_unit_test(all_faults_are_told_in_order_of_place),
 		cmocka_unit_test(unknown_keys_name_the_nearest_known_one),
 		cmocka_unit_test(missing_variables_are_named),

@@ -280,6 +280,25 @@ failures_fill_the_dead_stream_up_to_its_cap(void **state)
 }
 
 static void
+what_is_put_aside_keeps_its_entry(void **state)
+{
+	cleanup(bench_freep) struct bench *b = bench_new("");
+	struct attempt *a = hold(b, "id mine");
+	char ask[TEXT_BYTES], told[TEXT_BYTES];
+
+	(void)state;
+	a->is_put_aside = true;
+	end(b, a, JOB_HANDED_BACK);
+	assert_int_equal(finish_kind(a), FINISH_ASIDE);
+	assert_string_equal(finish(b, FINISH_ASIDE), "recorded");
+	snprintf(ask, sizeof ask, "XPENDING " KEY "jobs stint");
+	snprintf(told, sizeof told, "[1 \"%s\" \"%s\" [[\"aside:h\" \"1\"]]]",
+		a->job->entry_id, a->job->entry_id);
+	assert_answer(b, ask, told);
+	assert_string_equal(finish(b, FINISH_ASIDE), "lost");
+}
+
+static void
 what_is_released_counts_deaths_and_interruptions(void **state)
 {
 	cleanup(bench_freep) struct bench *b = bench_new("");
@@ -379,6 +398,7 @@ main(void)
 		cmocka_unit_test(plain_ones_forget_the_ids_that_are_not_their_entries),
 		cmocka_unit_test(plain_ones_need_no_ids),
 		cmocka_unit_test(failures_fill_the_dead_stream_up_to_its_cap),
+		cmocka_unit_test(what_is_put_aside_keeps_its_entry),
 		cmocka_unit_test(what_is_released_counts_deaths_and_interruptions),
 		cmocka_unit_test(what_is_retried_waits_with_its_next_attempt),
 		cmocka_unit_test(a_retry_that_has_a_result_is_dropped),
