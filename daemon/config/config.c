@@ -43,6 +43,7 @@ config_free_strings(char **strings)
 void
 config_free_handler(struct handler_conf *h)
 {
+	account_fini(&h->account);
 	free(h->name);
 	config_free_strings(h->argv);
 	config_free_strings(h->environment);

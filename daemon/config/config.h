@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uthash.h>
 #include "daemon/obs/log.h"
 #include "lib/base/buf.h"
@@ -19,12 +20,34 @@
 
 enum result_store { STORE_ALL, STORE_FAILURES, STORE_NONE };
 
+/* What a process may use; 0: no limit of its own. */
+struct handler_limits {
+	int64_t memory_bytes;
+	int64_t cpu_ms; /* whole seconds are counted: rounded up */
+	int files;
+	int processes;
+};
+
+/* As whom a handler runs. */
+struct handler_account {
+	char *user;    /* as written; NULL: the daemon's */
+	char *group;   /* as written; NULL: the user's own */
+	bool is_other; /* than the daemon: the following must be taken on */
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups; /* supplementary */
+	size_t group_count;
+	char **environment; /* HOME, USER, LOGNAME, SHELL of @user; NULL: none */
+};
+
 struct handler_conf {
 	char *name;
 	bool is_worker;     /* argv is `worker`, else `command` */
 	char **argv;        /* NULL-terminated */
 	char **environment; /* "NAME=value", NULL-terminated; never NULL */
 	char *directory;    /* NULL: the daemon's own */
+	struct handler_limits limits;
+	struct handler_account account;
 	int64_t timeout_ms;
 	int64_t kill_grace_ms;
 	int64_t ready_timeout_ms; /* of a worker, as the next two */

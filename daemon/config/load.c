@@ -152,6 +152,7 @@ load_handler(struct loader *l, const struct yaml_tree *node)
 	load_section(l, "handlers.*", node);
 	check_kind(l, node);
 	check_retries(l, node);
+	account_resolve(l, node);
 	l->handler = &l->preset;
 	HASH_ADD_KEYPTR(hh, l->config->handlers, h->name, strlen(h->name), h);
 	if (!h->hh.tbl) {

@@ -54,6 +54,11 @@ bool value_number(struct loader *l, const struct schema_key *row, enum schema_ty
 /* Where the row's value goes. */
 void *value_field(const struct loader *l, const struct schema_key *row);
 
+/* Who the account's user and group are, on this host; faults name keys of @section,
+ * the handler's. Blocks: on the host's user database. */
+void account_resolve(struct loader *l, const struct yaml_tree *section);
+void account_fini(struct handler_account *a);
+
 /* The password from config->password_file into config->redis. */
 void password_load(struct loader *l);
 

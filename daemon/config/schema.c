@@ -21,10 +21,20 @@
 	KEY_SIZE, IN_HANDLER(output_limit_bytes), .min = "1KiB", .max = "64MiB"
 #define PAYLOAD_LIMIT                                                                    \
 	KEY_SIZE, IN_HANDLER(payload_limit_bytes), .min = "1B", .max = "512MiB"
-#define RETRIES      KEY_COUNT, IN_HANDLER(retries), .min = "0", .max = "1000"
-#define MAX_RETRIES  KEY_COUNT, IN_HANDLER(max_retries), .min = "0", .max = "1000"
-#define BACKOFF      KEY_SPAN, IN_HANDLER(backoff_ms), .min = "1ms", .max = "1d"
-#define BACKOFF_MAX  KEY_SPAN, IN_HANDLER(backoff_max_ms), .min = "1ms", .max = "30d"
+#define RETRIES     KEY_COUNT, IN_HANDLER(retries), .min = "0", .max = "1000"
+#define MAX_RETRIES KEY_COUNT, IN_HANDLER(max_retries), .min = "0", .max = "1000"
+#define BACKOFF     KEY_SPAN, IN_HANDLER(backoff_ms), .min = "1ms", .max = "1d"
+#define BACKOFF_MAX KEY_SPAN, IN_HANDLER(backoff_max_ms), .min = "1ms", .max = "30d"
+#define LIMIT_MEMORY                                                                     \
+	KEY_SIZE, IN_HANDLER(limits.memory_bytes), .min = "1MiB", .max = "65536GiB",     \
+						   .words = "none"
+#define LIMIT_CPU                                                                        \
+	KEY_SPAN, IN_HANDLER(limits.cpu_ms), .min = "1s", .max = "365d", .words = "none"
+#define LIMIT_FILES                                                                      \
+	KEY_COUNT, IN_HANDLER(limits.files), .min = "8", .max = "1048576", .words = "none"
+#define LIMIT_PROCESSES                                                                  \
+	KEY_COUNT, IN_HANDLER(limits.processes), .min = "1", .max = "1048576",           \
+						 .words = "none"
 #define RESULT_TTL   KEY_SPAN, IN_HANDLER(result_ttl_ms), .min = "1s", .max = "365d"
 #define RESULT_STORE KEY_CHOICE, IN_HANDLER(store), .words = "all|failures|none"
 
@@ -67,6 +77,18 @@ const struct schema_key schema_keys[] = {
 		.help = "wait before the first retry; doubled before each further one"},
 	{"defaults.backoff_max", BACKOFF_MAX, .preset = "10min", .flags = KEY_OF_HANDLER,
 		.help = "the longest wait before a retry"},
+	{"defaults.limits", KEY_SECTION, .flags = KEY_OF_HANDLER,
+		.help = "what a program may use of the host"},
+	{"defaults.limits.memory", LIMIT_MEMORY, .preset = "none",
+		.flags = KEY_OF_HANDLER,
+		.help = "each process; under Delegate= all of a job together"},
+	{"defaults.limits.cpu", LIMIT_CPU, .preset = "none", .flags = KEY_OF_HANDLER,
+		.help = "processor time of each process"},
+	{"defaults.limits.files", LIMIT_FILES, .preset = "none", .flags = KEY_OF_HANDLER,
+		.help = "descriptors open at once in each process"},
+	{"defaults.limits.processes", LIMIT_PROCESSES, .preset = "none",
+		.flags = KEY_OF_HANDLER,
+		.help = "under Delegate= of the job, else of its user on this host"},
 
 	{"handlers", KEY_HANDLERS,
 		.help = "what a job can name as its handler"},
@@ -112,6 +134,22 @@ const struct schema_key schema_keys[] = {
 	{"handlers.*.directory", KEY_FOLDER, IN_HANDLER(directory),
 		.flags = KEY_OF_HANDLER,
 		.help = "where the command or worker runs"},
+	{"handlers.*.limits", KEY_SECTION, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.limits"},
+	{"handlers.*.limits.memory", LIMIT_MEMORY, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.limits.memory"},
+	{"handlers.*.limits.cpu", LIMIT_CPU, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.limits.cpu"},
+	{"handlers.*.limits.files", LIMIT_FILES, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.limits.files"},
+	{"handlers.*.limits.processes", LIMIT_PROCESSES, .flags = KEY_OF_HANDLER,
+		.help = "in place of defaults.limits.processes"},
+	{"handlers.*.user", KEY_ACCOUNT, IN_HANDLER(account.user),
+		.flags = KEY_OF_HANDLER,
+		.help = "as whom the program runs; needs a daemon started as root"},
+	{"handlers.*.group", KEY_ACCOUNT, IN_HANDLER(account.group),
+		.flags = KEY_OF_HANDLER,
+		.help = "in place of the user's own group"},
 	{"handlers.*.results", KEY_SECTION, .flags = KEY_OF_HANDLER,
 		.help = "in place of results"},
 	{"handlers.*.results.ttl", RESULT_TTL, .flags = KEY_OF_HANDLER,

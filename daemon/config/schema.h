@@ -24,6 +24,7 @@ enum schema_type {
 	KEY_ARGV,          /* char **: NULL-terminated */
 	KEY_ENVIRONMENT,   /* char **: "NAME=value", NULL-terminated */
 	KEY_FOLDER,        /* char *: an absolute path */
+	KEY_ACCOUNT,       /* char *: name or number of a user or group */
 };
 
 enum schema_flags {

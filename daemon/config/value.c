@@ -303,6 +303,9 @@ value_load(struct loader *l, const struct schema_key *row, const struct yaml_tre
 	case KEY_FOLDER:
 		load_string(l, row, node, is_absolute, "an absolute path");
 		break;
+	case KEY_ACCOUNT:
+		load_string(l, row, node, is_not_empty, "a name or a number");
+		break;
 	case KEY_PASSWORD_FILE:
 		load_string(l, row, node, is_not_empty, "the name of a file");
 		l->password_file = node;
