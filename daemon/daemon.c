@@ -269,6 +269,22 @@ clean_up(struct daemon *d)
 	config_unref(d->config);
 }
 
+/* How jobs are held to their limits. */
+static void
+log_cgroup(const struct cgroup *cg)
+{
+	if (!*cg->root)
+		log_info("jobs have no control groups: limits are those of processes",
+			F_STR("why", cg->why));
+	else
+		log_info("jobs have control groups", F_STR("below", cg->root),
+			F_STR("controllers", cg->has_memory && cg->has_pids
+						     ? "memory pids"
+					     : cg->has_memory ? "memory"
+					     : cg->has_pids   ? "pids"
+							      : "none"));
+}
+
 int
 daemon_run(const struct daemon_opts *opts, struct config *config)
 {
@@ -279,6 +295,7 @@ daemon_run(const struct daemon_opts *opts, struct config *config)
 	struct stint_err err = {0};
 
 	log_setup(config->log_level, config->log_format);
+	log_cgroup(&opts->cgroup);
 	if (prepare(&d, &err) < 0 || daemon_open(&d, &err) < 0) {
 		log_error("start failed", F_STR("why", err.msg));
 		d.exit_code = EXIT_SOFTWARE;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stint/err.h>
 #include "daemon/config/config.h"
+#include "daemon/handler/cgroup.h"
 #include "daemon/handler/zygote.h"
 
 /* Exit codes that users rely on (sysexits.h where it has them). */
@@ -22,6 +23,7 @@ struct daemon_opts {
 	const char *config_text;
 	const char *redis_url; /* not NULL: instead of the configuration's */
 	struct zygote *zygote;
+	struct cgroup cgroup; /* where it runs jobs */
 };
 
 /* The signals that the daemon takes; main() blocks them before anything else. */

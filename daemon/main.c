@@ -117,13 +117,15 @@ run(struct daemon_opts *opts, struct config *config)
 	struct stint_err err = {0};
 	int code;
 
-	if (zygote_start(&opts->zygote, &err) < 0) {
+	cgroup_take(&opts->cgroup);
+	if (zygote_start(&opts->cgroup, &opts->zygote, &err) < 0) {
 		fprintf(stderr, "stintd: %s\n", err.msg);
 		return EXIT_SOFTWARE;
 	}
 	raise_file_limit();
 	code = daemon_run(opts, config);
 	zygote_stop(opts->zygote);
+	cgroup_close(&opts->cgroup);
 	return code;
 }
 

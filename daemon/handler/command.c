@@ -155,21 +155,30 @@ begin(struct command *c, const struct handler_conf *conf)
 }
 
 static int
+no_memory(struct stint_err *err)
+{
+	return stint_err_set(err, -ENOMEM, "no memory for the environment");
+}
+
+static int
 finish(struct command *c, const struct handler_conf *conf, struct keeper_msg *ret_msg,
 	struct stint_err *err)
 {
 	for (char **e = conf->environment; *e; e++)
 		add_entry(c, *e);
+	for (char **e = conf->account.environment; e && *e; e++)
+		add_entry(c, *e);
 	for (char **e = environ; *e; e++)
 		if (is_inherited(*e))
 			add_entry(c, *e);
 	if (c->block->failed)
-		return stint_err_set(err, -ENOMEM, "no memory for the environment");
+		return no_memory(err);
 	*ret_msg = (struct keeper_msg){.verb = KEEPER_START,
 		.argc = c->argc,
 		.envc = c->envc,
-		.block_bytes = c->block->len};
-	return 0;
+		.confine = confine_of(conf, c->block)};
+	ret_msg->block_bytes = c->block->len;
+	return c->block->failed ? no_memory(err) : 0;
 }
 
 int

@@ -63,6 +63,11 @@ ending_failed_start(const struct keeper_reply *reply, const struct handler_conf 
 
 	if (reply->failed_at == KEEPER_DIRECTORY)
 		outcome_fail(out, JOB_ERROR, "directory %s: %s", conf->directory, why);
+	else if (reply->failed_at == KEEPER_GROUP)
+		outcome_fail(out, JOB_ERROR, "cannot make its control group: %s", why);
+	else if (reply->failed_at == KEEPER_CONFINE)
+		outcome_fail(out, JOB_ERROR, "cannot set its %s: %s",
+			confine_step_name(reply->step), why);
 	else if (reply->failed_at == KEEPER_EXEC)
 		outcome_fail(out, JOB_ERROR, "cannot execute %s: %s", conf->argv[0], why);
 	else

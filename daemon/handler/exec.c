@@ -22,6 +22,7 @@
 #include "daemon/handler/command.h"
 #include "daemon/handler/ending.h"
 #include "daemon/handler/keeping.h"
+#include "daemon/handler/limits.h"
 #include "daemon/handler/slot.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/units.h"
@@ -256,8 +257,10 @@ conclude(const struct run *run)
 	struct outcome *out = run->out;
 	char text[UNITS_TEXT_BYTES];
 
-	if (!run->is_lost)
+	if (!run->is_lost) {
 		ending_status(reply, out);
+		limits_used(reply, out);
+	}
 	if (run->reason == CTX_ENDED) {
 		ending_conclude(run->ctx, run->call, has_exited_zero(run), out);
 	} else if (run->reason == OUTPUT_OVER) {
@@ -272,6 +275,7 @@ conclude(const struct run *run)
 		outcome_fail(out, JOB_ERROR, "no memory for its output");
 	} else {
 		conclude_status(out);
+		limits_told(reply, run->call->conf, out);
 	}
 }
 

@@ -14,6 +14,9 @@
  * memory until it executes: it changes nothing but k->failure, and calls only
  * async-signal-safe functions. That is shared memory for a second reason: under
  * ThreadSanitizer vfork() is fork().
+ *
+ * Who shall run as somebody else never shares memory with a process that has other
+ * rights than itself: that is forked. So is a process that is born in a control group.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,9 +46,10 @@
 enum {
 	WORKER_IN_FD = 3, /* where a worker process reads frames */
 	WORKER_OUT_FD = 4,
-	PULSE_FD = 4,    /* in fds */
-	LEFTOVER_MS = 2, /* for those who were killed with the job's group */
-	RESCAN_MS = 20,  /* for those who were killed one by one */
+	PULSE_FD = 4,              /* in fds */
+	PIPES = STDERR_FILENO + 1, /* of a command */
+	LEFTOVER_MS = 2,           /* for those who were killed with the job's group */
+	RESCAN_MS = 20,            /* for those who were killed one by one */
 	RESCAN_MAX_MS =
 		1000, /* who is still there sits in the kernel, or is not ours to kill */
 };
@@ -59,15 +63,19 @@ struct keeper {
 	struct buf block; /* of the command */
 	char **argv;      /* into block; envp is behind it in the same array */
 	char **envp;
+	gid_t *groups;         /* likewise, behind that */
 	struct keeper_msg msg; /* the START */
 	int fds[FDPASS_MAX];   /* that came with it, as keeper.h says */
 	size_t fd_count;
 	struct keeper_pulse *pulse; /* NULL: none */
+	const struct cgroup *cgroup;
+	struct leaf leaf; /* of the job; LEAF_NONE: none */
 
 	pid_t main;         /* the main process, and the job's process group */
 	bool is_running;    /* the main process is there, or not reaped yet */
 	int64_t kill_at_ms; /* STINT_NEVER: it was not told to end in time */
 	int status;
+	struct usage usage;
 };
 
 /* ---- the child, between vfork and execve: async-signal-safe calls only ---- */
@@ -75,8 +83,27 @@ struct keeper {
 static noreturn void
 child_fail(struct keeper *k, enum keeper_stage stage, int error)
 {
-	*k->failure = (struct keeper_reply){.failed_at = stage, .error = error};
+	k->failure->error = error;
+	k->failure->failed_at = stage;
 	_exit(127);
+}
+
+/* What it is held to. The parent-death signal comes after: another account clears it. */
+static void
+child_confine(struct keeper *k)
+{
+	const struct confine *c = &k->msg.confine;
+	const bool is_counted = k->leaf.fd >= 0 && k->cgroup->has_pids;
+	int r = 0;
+
+	if (k->leaf.fd >= 0 && !k->cgroup->has_clone_into)
+		r = leaf_enter(&k->leaf);
+	if (r < 0)
+		child_fail(k, KEEPER_GROUP, -r);
+	r = confine_self(c, k->groups, k->msg.is_worker ? WORKER_OUT_FD + 1 : PIPES,
+		is_counted, &k->failure->step);
+	if (r < 0)
+		child_fail(k, KEEPER_CONFINE, -r);
 }
 
 static const char *
@@ -149,11 +176,12 @@ child_main(struct keeper *k)
 	sigset_t none;
 
 	setpgid(0, 0);
+	if (child_fds(k) < 0)
+		child_fail(k, KEEPER_FORK, errno);
+	child_confine(k);
 	prctl(PR_SET_PDEATHSIG, (long)SIGKILL);
 	if (getppid() != k->self)
 		_exit(127); /* the keeper was killed before it could be noticed */
-	if (child_fds(k) < 0)
-		child_fail(k, KEEPER_FORK, errno);
 	if (*directory && chdir(directory) < 0)
 		child_fail(k, KEEPER_DIRECTORY, errno);
 	sigemptyset(&none);
@@ -167,11 +195,12 @@ child_main(struct keeper *k)
 static bool
 split_block(struct keeper *k, const struct keeper_msg *m)
 {
-	size_t count = (size_t)m->argc + 1 + m->envc + 1;
+	const size_t count = (size_t)m->argc + 1 + m->envc + 1,
+		     groups_bytes = m->confine.group_count * sizeof *k->groups;
 	char *s = k->block.data; /* the directory */
 
 	free(k->argv);
-	k->argv = malloc(count * sizeof *k->argv);
+	k->argv = malloc(count * sizeof *k->argv + groups_bytes);
 	if (!k->argv)
 		return false;
 	k->envp = k->argv + m->argc + 1;
@@ -181,6 +210,8 @@ split_block(struct keeper *k, const struct keeper_msg *m)
 	for (uint32_t i = 0; i < m->envc; i++)
 		k->envp[i] = s += strlen(s) + 1;
 	k->envp[m->envc] = NULL;
+	k->groups = (gid_t *)(void *)(k->argv + count);
+	memcpy(k->groups, k->block.data + k->block.len - groups_bytes, groups_bytes);
 	return true;
 }
 
@@ -233,17 +264,39 @@ unmap_pulse(struct keeper *k)
 }
 
 static void
-start(struct keeper *k)
+fail(struct keeper *k, enum keeper_stage stage, int error)
 {
-	*k->failure = (struct keeper_reply){0};
+	*k->failure = (struct keeper_reply){.failed_at = stage, .error = error};
+}
+
+static void
+start_process(struct keeper *k)
+{
 	/* NOLINTBEGIN(clang-analyzer-*): vfork(), and what it allows; see top of file */
-	k->main = vfork();
+	if (k->leaf.fd >= 0 && k->cgroup->has_clone_into)
+		k->main = leaf_fork(&k->leaf);
+	else
+		k->main = k->msg.confine.is_other ? fork() : vfork();
 	if (k->main == 0)
 		child_main(k);
 	/* NOLINTEND(clang-analyzer-*) */
 	k->is_running = k->main > 0;
 	if (!k->is_running)
-		*k->failure = (struct keeper_reply){KEEPER_FORK, errno, 0};
+		fail(k, KEEPER_FORK, errno);
+}
+
+static void
+start(struct keeper *k)
+{
+	int r = 0;
+
+	*k->failure = (struct keeper_reply){0};
+	if (*k->cgroup->root)
+		r = leaf_make(&k->leaf, k->cgroup, &k->msg.confine.limits);
+	if (r < 0)
+		fail(k, KEEPER_GROUP, -r);
+	else
+		start_process(k);
 }
 
 /* ---- watching ---- */
@@ -252,10 +305,12 @@ start(struct keeper *k)
 static bool
 reap(struct keeper *k)
 {
+	struct rusage used;
 	pid_t pid;
 	int status;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
+		usage_add(&k->usage, &used);
 		if (pid == k->main) {
 			k->status = status;
 			k->is_running = false;
@@ -269,6 +324,7 @@ reap(struct keeper *k)
 static void
 kill_all(struct keeper *k)
 {
+	leaf_kill(&k->leaf);
 	kill(-k->main, SIGKILL);
 	children_wait(k->signal_fd, LEFTOVER_MS);
 	for (int wait_ms = RESCAN_MS; reap(k);
@@ -309,6 +365,8 @@ obey(struct keeper *k)
 		terminate(k);
 	else if (m.verb == KEEPER_RETIRE)
 		k->kill_at_ms = stint_at_ms(m.grace_ms);
+	else if (m.verb == KEEPER_RENEW)
+		confine_renew_cpu(&k->msg.confine, k->main);
 	else
 		kill_all(k);
 }
@@ -386,25 +444,30 @@ run_job(struct keeper *k)
 	if (!receive_start(k))
 		_exit(0);
 	k->kill_at_ms = STINT_NEVER;
+	k->usage = (struct usage){0};
 	if (k->fd_count > PULSE_FD)
 		map_pulse(k);
 	if (k->fd_count >= (k->msg.is_worker ? PULSE_FD : 2))
 		start(k);
 	else /* there was no room for the pipes in our table */
-		*k->failure = (struct keeper_reply){KEEPER_FORK, EMFILE, 0};
+		fail(k, KEEPER_FORK, EMFILE);
 	while (k->fd_count > 0)
 		close(k->fds[--k->fd_count]);
 	watch(k);
 	unmap_pulse(k);
 	reply = *k->failure;
 	reply.status = k->status;
+	reply.usage = k->usage;
+	reply.usage.leaf = leaf_read(&k->leaf);
+	leaf_remove(&k->leaf);
 	send(k->sock, &reply, sizeof reply, MSG_NOSIGNAL);
 }
 
 noreturn void
-keeper_main(int sock, const struct rlimit *files)
+keeper_main(int sock, const struct rlimit *files, const struct cgroup *cgroup)
 {
-	struct keeper k = {.sock = sock, .self = getpid()};
+	struct keeper k = {
+		.sock = sock, .self = getpid(), .cgroup = cgroup, .leaf = LEAF_NONE};
 	int hello = 0;
 
 	k.failure = mmap(NULL, sizeof *k.failure, PROT_READ | PROT_WRITE,

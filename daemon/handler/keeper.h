@@ -9,13 +9,13 @@
  *	                   is_worker, stdout, stderr, 3, 4[, memory of struct
  *	                   keeper_pulse]; the block behind it, what is left of it in
  *	                   further messages
- *	daemon -> keeper   struct keeper_msg TERM, KILL or RETIRE, any time
+ *	daemon -> keeper   struct keeper_msg TERM, KILL, RETIRE or RENEW, any time
  *	keeper -> daemon   struct keeper_reply: the main process and all that was below
  *	                   it are gone
  *
  * The block is the directory ("": the daemon's own), then the arguments, then the
- * environment, each ended by a NUL. There is no answer to START: a command that
- * cannot be executed is one that ended at once.
+ * environment, each ended by a NUL, then supplementary groups. There is no answer to
+ *START: a command that cannot be executed is one that ended at once.
  *
  * End of file on the socket, from either side, says that the other is gone: a keeper
  * kills what it runs and exits; the daemon sees it only when nothing is left of the
@@ -30,20 +30,25 @@
 #include <stdint.h>
 #include <stdnoreturn.h>
 #include <sys/resource.h>
+#include "daemon/handler/cgroup.h"
+#include "daemon/handler/confine.h"
+#include "daemon/handler/usage.h"
 
 /* TERM: SIGTERM to the job's process group and to the children that left it.
  * KILL: SIGKILL to everything. RETIRE: it was asked to end; KILL after the grace.
+ * RENEW: the process has another job, and all of its processor time for it.
  * They mean nothing when no job runs. */
-enum keeper_verb { KEEPER_START, KEEPER_TERM, KEEPER_KILL, KEEPER_RETIRE };
+enum keeper_verb { KEEPER_START, KEEPER_TERM, KEEPER_KILL, KEEPER_RETIRE, KEEPER_RENEW };
 
 struct keeper_msg {
 	enum keeper_verb verb;
 	uint32_t argc; /* START: how many strings in the block */
 	uint32_t envc;
 	size_t block_bytes;
-	bool is_worker;   /* START */
-	int64_t idle_ms;  /* START with a pulse: how long it may be idle */
-	int64_t grace_ms; /* START with a pulse, RETIRE: until KILL */
+	bool is_worker;         /* START */
+	int64_t idle_ms;        /* START with a pulse: how long it may be idle */
+	int64_t grace_ms;       /* START with a pulse, RETIRE: until KILL */
+	struct confine confine; /* START */
 };
 
 /**
@@ -64,14 +69,18 @@ enum { KEEPER_BUSY = -1, KEEPER_ENDED = -2 };
 enum keeper_stage {
 	KEEPER_DONE,      /* it ran */
 	KEEPER_FORK,      /* no process */
+	KEEPER_GROUP,     /* no control group */
+	KEEPER_CONFINE,   /* a limit, or the account: which one says keeper_reply */
 	KEEPER_DIRECTORY, /* no such directory */
 	KEEPER_EXEC,      /* no such program */
 };
 
 struct keeper_reply {
 	enum keeper_stage failed_at;
-	int error;  /* errno; 0 when it ran */
-	int status; /* as of waitpid(2), when it ran */
+	enum confine_step step; /* with KEEPER_CONFINE */
+	int error;              /* errno; 0 when it ran */
+	int status;             /* as of waitpid(2), when it ran */
+	struct usage usage;
 };
 
 /* Bytes of the block in one message: far below what a socket buffer holds. */
@@ -79,9 +88,11 @@ enum { KEEPER_CHUNK_BYTES = 65536 };
 
 /**
  * keeper_main() - be a keeper, in a process just forked
- * @sock:  the keeper's end
- * @files: RLIMIT_NOFILE for the commands
+ * @sock:   the keeper's end
+ * @files:  RLIMIT_NOFILE for the commands
+ * @cgroup: where the groups of jobs are made; without a root, nowhere
  */
-noreturn void keeper_main(int sock, const struct rlimit *files);
+noreturn void keeper_main(
+	int sock, const struct rlimit *files, const struct cgroup *cgroup);
 
 #endif

@@ -18,6 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "daemon/handler/ending.h"
+#include "daemon/handler/keeping.h"
+#include "daemon/handler/limits.h"
 #include "daemon/handler/warm.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/units.h"
@@ -382,6 +384,8 @@ conclude_loss(struct errand *e)
 	else
 		outcome_fail(out, JOB_CRASHED, "its process ended: %s",
 			ending_text(out, text));
+	if (r > 0 && e->verdict == ENDED)
+		limits_told(&reply, e->call->conf, out);
 	out->for_good = e->verdict == OUTPUT_OVER;
 	if (!e->is_cancelled && (e->verdict == ENDED || e->verdict == BROKEN))
 		warm_died(e->w, out->error);
@@ -432,6 +436,8 @@ run_once(struct stint_ctx *ctx, struct handler_slot *slot, struct warm *w,
 		warm_release(w, &e.of);
 		return true;
 	}
+	if (call->conf->limits.cpu_ms)
+		keeping_tell(w->keeper_fd, KEEPER_RENEW, 0);
 	say(&e);
 	watch(&e);
 	if (is_untouched(&e)) {

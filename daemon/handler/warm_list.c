@@ -20,6 +20,28 @@ same_strings(char **a, char **b)
 	return !*a && !*b;
 }
 
+static bool
+same_limits(const struct handler_limits *a, const struct handler_limits *b)
+{
+	return a->memory_bytes == b->memory_bytes && a->cpu_ms == b->cpu_ms &&
+	       a->files == b->files && a->processes == b->processes;
+}
+
+/* Its variables come from the user database, and may change with it. */
+static bool
+same_account(const struct handler_account *a, const struct handler_account *b)
+{
+	char *none[] = {NULL};
+
+	return a->is_other == b->is_other && a->uid == b->uid && a->gid == b->gid &&
+	       a->group_count == b->group_count &&
+	       (a->group_count == 0 ||
+		       memcmp(a->groups, b->groups, a->group_count * sizeof *a->groups) ==
+			       0) &&
+	       same_strings(a->environment ? a->environment : none,
+		       b->environment ? b->environment : none);
+}
+
 /* Would a process of one do for the other? */
 static bool
 is_same(const struct handler_conf *a, const struct handler_conf *b)
@@ -29,7 +51,9 @@ is_same(const struct handler_conf *a, const struct handler_conf *b)
 
 	return a->is_worker == b->is_worker && same_strings(a->argv, b->argv) &&
 	       same_strings(a->environment, b->environment) &&
-	       strcmp(a_dir, b_dir) == 0 && a->idle_timeout_ms == b->idle_timeout_ms;
+	       strcmp(a_dir, b_dir) == 0 && a->idle_timeout_ms == b->idle_timeout_ms &&
+	       same_limits(&a->limits, &b->limits) &&
+	       same_account(&a->account, &b->account);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "daemon/handler/command.h"
 #include "daemon/handler/ending.h"
 #include "daemon/handler/keeping.h"
+#include "daemon/handler/limits.h"
 #include "daemon/handler/warm.h"
 #include "daemon/obs/log.h"
 #include "lib/base/cleanup.h"
@@ -288,6 +289,8 @@ fail_early(struct warm *w, enum warm_end how, const struct worker_log_of *of,
 		outcome_fail(out, JOB_CRASHED, "its supervisor was killed");
 	else
 		outcome_fail(out, JOB_ERROR, "%s", why);
+	if (r > 0 && reply.failed_at == KEEPER_DONE)
+		limits_told(&reply, w->conf, out);
 	return fail_start(w, out);
 }
 

@@ -25,6 +25,7 @@
 #include "daemon/handler/children.h"
 #include "daemon/handler/fdpass.h"
 #include "daemon/handler/keeper.h"
+#include "daemon/handler/leaf.h"
 #include "daemon/handler/zygote.h"
 #include "lib/base/cleanup.h"
 
@@ -49,6 +50,7 @@ struct nursery {
 	int sock; /* to the daemon; -1: it is gone */
 	int signal_fd;
 	struct rlimit files; /* as the daemon had it: for the commands */
+	const struct cgroup *cgroup;
 	struct ward *wards;
 	size_t count;
 	size_t cap;
@@ -103,7 +105,7 @@ raise_keeper(struct nursery *n, int sock)
 	pid_t pid = error ? -1 : fork();
 
 	if (pid == 0)
-		keeper_main(sock, &n->files);
+		keeper_main(sock, &n->files, n->cgroup);
 	if (pid > 0) {
 		n->wards[n->count++] = (struct ward){pid, sock};
 		return;
@@ -140,6 +142,7 @@ static void
 note(struct nursery *n, pid_t pid, int status)
 {
 	struct ward *w = find(n, pid);
+	char leaves[CGROUP_NAME_BYTES];
 
 	if (!w)
 		return;
@@ -148,6 +151,8 @@ note(struct nursery *n, pid_t pid, int status)
 	} else if (WIFEXITED(status)) {
 		forget(n, (size_t)(w - n->wards)); /* it has cleaned up itself */
 	} else {
+		leaf_prefix(pid, leaves);
+		cgroup_sweep(n->cgroup, leaves);
 		w->pid = 0;
 		n->is_sweeping = true;
 	}
@@ -201,9 +206,10 @@ settle(struct nursery *n)
 }
 
 static noreturn void
-zygote_main(int sock)
+zygote_main(int sock, const struct cgroup *cgroup)
 {
-	struct nursery n = {.sock = fcntl(sock, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
+	struct nursery n = {.sock = fcntl(sock, F_DUPFD_CLOEXEC, STDERR_FILENO + 1),
+		.cgroup = cgroup};
 
 	if (n.sock < 0 || settle(&n) < 0)
 		_exit(1);
@@ -227,7 +233,7 @@ zygote_main(int sock)
 /* ---- in the daemon ---- */
 
 int
-zygote_start(struct zygote **ret, struct stint_err *err)
+zygote_start(const struct cgroup *cgroup, struct zygote **ret, struct stint_err *err)
 {
 	cleanup(freep) struct zygote *z = calloc(1, sizeof *z);
 	cleanup(fdp) int theirs = -1;
@@ -247,7 +253,7 @@ zygote_start(struct zygote **ret, struct stint_err *err)
 	sigprocmask(SIG_SETMASK, &all, &old);
 	z->pid = fork();
 	if (z->pid == 0)
-		zygote_main(theirs);
+		zygote_main(theirs, cgroup);
 	r = z->pid < 0 ? -errno : 0;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r < 0) {

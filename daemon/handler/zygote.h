@@ -14,11 +14,13 @@
 
 #include <sys/types.h>
 #include <stint/err.h>
+#include "daemon/handler/cgroup.h"
 
 struct zygote;
 
-/* Fork it. Call before any thread or event base exists, with signals blocked. */
-int zygote_start(struct zygote **ret, struct stint_err *err);
+/* Fork it. Call before any thread or event base exists, with signals blocked. @cgroup:
+ * where jobs have control groups; copied. */
+int zygote_start(const struct cgroup *cgroup, struct zygote **ret, struct stint_err *err);
 
 /* Its process, for messages and for noticing its death (a pidfd of the caller's). */
 pid_t zygote_pid(const struct zygote *z);

@@ -24,6 +24,7 @@ outcome_init(struct outcome *o)
 {
 	memset(o, 0, sizeof *o);
 	o->exit_code = -1;
+	o->cpu_ms = -1;
 }
 
 void
@@ -66,6 +67,17 @@ signal_name(int sig, char fallback[16])
 	return fallback;
 }
 
+static void
+used_json(struct buf *b, const struct outcome *o)
+{
+	if (o->cpu_ms >= 0)
+		json_int(b, "cpu_ms", o->cpu_ms);
+	if (o->max_rss_bytes > 0)
+		json_int(b, "max_rss_bytes", o->max_rss_bytes);
+	if (o->memory_peak_bytes > 0)
+		json_int(b, "memory_peak_bytes", o->memory_peak_bytes);
+}
+
 void
 outcome_json(struct buf *b, const struct outcome *o, const struct job *job,
 	const char *queue, const char *daemon)
@@ -95,5 +107,6 @@ outcome_json(struct buf *b, const struct outcome *o, const struct job *job,
 	if (o->started_unix_ms != 0)
 		json_int(b, "started_ms", o->started_unix_ms);
 	json_int(b, "finished_ms", o->finished_unix_ms);
+	used_json(b, o);
 	json_close(b);
 }

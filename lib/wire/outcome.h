@@ -33,11 +33,14 @@ struct outcome {
 	char error[OUTCOME_ERROR_BYTES]; /* one line; "" when ok */
 	int exit_code;                   /* -1: did not exit */
 	int signal;                      /* 0: not killed by one */
-	int64_t started_unix_ms;         /* 0: never started */
+	int64_t cpu_ms;                  /* -1: not known */
+	int64_t max_rss_bytes;           /* 0: not known, as the next */
+	int64_t memory_peak_bytes;
+	int64_t started_unix_ms; /* 0: never started */
 	int64_t finished_unix_ms;
 };
 
-/* An outcome that says nothing yet; a zeroed one is not it (exit_code). */
+/* An outcome that says nothing yet; a zeroed one is not it (exit_code, cpu_ms). */
 void outcome_init(struct outcome *o);
 void outcome_fini(struct outcome *o);
 

@@ -254,7 +254,8 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "bare") == 0) {
 		rate = measure(&model, bare, slots);
 	} else {
-		if (zygote_start(&model.zygote, &error) < 0)
+		if (zygote_start(&(struct cgroup){.lock_fd = -1}, &model.zygote, &error) <
+			0)
 			errx(1, "%s", error.msg);
 		model.config = make_config(model.program);
 		rate = measure(&model, handler, slots);

@@ -53,9 +53,10 @@ def stintd(redis):
     """
     daemons = []
 
-    def start(config=None, wait=True, env=None, args=(), url=None):
+    def start(config=None, wait=True, env=None, args=(), url=None, program=None):
         folder = tempfile.mkdtemp(prefix="stint-it-")
         daemon = Daemon(folder, url or redis.url, config or {}, env)
+        daemon.program = program or daemon.program
         daemons.append(daemon)
         return daemon.start(wait, args)
 

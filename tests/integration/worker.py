@@ -223,6 +223,49 @@ def deaf(ident, arg):
     return str(os.getpid())
 
 
+def rlimit(ident, arg):
+    import resource
+    return json.dumps(resource.getrlimit(getattr(resource, "RLIMIT_" + arg.decode())))
+
+
+def status(ident, arg):
+    """What the kernel says of it."""
+    with open("/proc/self/status") as file:
+        return file.read()
+
+
+def crime(ident, arg):
+    import crimes
+    crimes.commit(arg.decode())
+
+
+def waits(ident, arg):
+    while not os.path.exists(arg):
+        time.sleep(0.01)
+    return "survived"
+
+
+def place(ident, arg):
+    """Descriptors, process group, session and parent-death signal."""
+    import ctypes
+    pdeathsig = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(pdeathsig))
+    return json.dumps({
+        "fds": sorted(int(fd) for fd in os.listdir("/proc/self/fd")
+                      if os.path.exists(f"/proc/self/fd/{fd}")),
+        "to": [os.readlink(f"/proc/self/fd/{fd}").partition(":")[0] for fd in range(3)],
+        "group": os.getpgrp() == os.getpid(), "session": os.getsid(0) == os.getppid(),
+        "pdeathsig": pdeathsig.value})
+
+
+def burns(ident, arg):
+    """Processor time."""
+    until = time.process_time() + float(arg)
+    while time.process_time() < until:
+        pass
+    return "burnt"
+
+
 def goodbye(ident, arg):
     """Writes a file when it ends as it should."""
     import atexit

@@ -34,6 +34,7 @@ struct attempt {
 	struct outcome out;
 };
 
+static const struct cgroup no_groups = {.lock_fd = -1};
 static struct zygote *zygote;
 static struct handler_slot *slot;
 static char dir[] = "/tmp/stint-handler-XXXXXX";
@@ -172,7 +173,7 @@ setup_zygote(void **state)
 	struct stint_err err;
 
 	(void)state;
-	if (!mkdtemp(dir) || zygote_start(&zygote, &err) < 0)
+	if (!mkdtemp(dir) || zygote_start(&no_groups, &zygote, &err) < 0)
 		return -1;
 	return handler_slot_new(zygote, &slot);
 }

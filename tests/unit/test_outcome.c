@@ -111,6 +111,24 @@ ok_has_all_members_and_no_error(void **state)
 }
 
 static void
+what_was_used_is_told_of_any_status(void **state)
+{
+	(void)state;
+	out.cpu_ms = 0;
+	out.max_rss_bytes = INT64_C(5) << 30;
+	out.memory_peak_bytes = 4096;
+	for (int status = JOB_OK; status <= JOB_CRASHED; status++) {
+		cleanup(json_freep) json_t *j = NULL;
+
+		out.status = (enum job_status)status;
+		j = result();
+		assert_number(j, "cpu_ms", 0);
+		assert_number(j, "max_rss_bytes", INT64_C(5) << 30);
+		assert_number(j, "memory_peak_bytes", 4096);
+	}
+}
+
+static void
 every_status_has_its_word(void **state)
 {
 	static const char *const words[] = {
@@ -309,6 +327,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		claim(ok_has_all_members_and_no_error),
+		claim(what_was_used_is_told_of_any_status),
 		claim(every_status_has_its_word),
 		claim(output_that_is_not_utf8_is_base64),
 		claim(output_may_be_empty_or_hold_nul),

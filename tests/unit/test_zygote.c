@@ -27,7 +27,9 @@ start_zygote(void **state)
 	struct stint_err err;
 
 	(void)state;
-	return zygote_start(&zygote, &err) < 0 ? -1 : handler_slot_new(zygote, &slot);
+	return zygote_start(&no_groups, &zygote, &err) < 0
+		       ? -1
+		       : handler_slot_new(zygote, &slot);
 }
 
 static bool
