@@ -30,8 +30,8 @@ def pause(client, *daemons, queue="default"):
 def busy(stintd, gate):
     """A daemon for one job at a time, which can be held up."""
     return stintd({"concurrency": 1, "handlers": {**ECHO, "hold": gate.handler(), "again": {
-        "command": ["sh", "-c", '[ "$STINT_ATTEMPT" -ge 2 ]'], "retries": 1, "backoff": "1h",
-        "backoff_max": "1h"}}})
+        "command": ["sh", "-c", 'sleep 0.1; [ "$STINT_ATTEMPT" -ge 2 ]'], "retries": 1,
+        "backoff": "1h", "backoff_max": "1h"}}})
 
 
 def assert_cancelled(client, job, started):
@@ -90,6 +90,55 @@ def test_a_job_that_waits_under_its_own_id_never_runs(busy, client, gate):
     gate.open()
     assert_cancelled(client, "mine", False)
     assert len(gate.started()) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_job_that_was_handed_back_is_taken_out_of_its_turn(stintd, client, folder, own):
+    gates = [Gate(folder, f"gate{n}") for n in range(2)]
+    daemons, jobs = [], []
+    for gate in gates:
+        daemons.append(stintd({"concurrency": 1, "shutdown_timeout": "0s",
+                               "handlers": {"hold": gate.handler()}}))
+        jobs.append(submit(client, "hold", **({"id": "mine"} if own and not jobs else {})))
+        gate.wait_started(1)
+    daemons[0].stop()
+    job = "mine" if own else jobs[0]
+    wait_held(client, 1)
+    assert client.xlen(JOBS) == 2
+    cancel(client, job)
+    told = result(client, job)
+    assert told["status"] == "cancelled" and "started_ms" not in told
+    assert len(gates[1].started()) == client.xlen(JOBS) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("due", [True, False])
+def test_a_delayed_job_is_ended_also_while_all_workers_are_busy(busy, client, gate, own, due):
+    job = submit(client, "echo", delay="300ms" if due else "1h",
+                 **({"id": "mine"} if own else {}))
+    wait_delayed(client)
+    running = submit(client, "hold")
+    gate.wait_started(1)
+    if due:
+        wait_until(lambda: client.zcard(DELAYED) == 0 and client.xlen(JOBS) == 2, "it waits")
+    job = "mine" if own else job
+    cancel(client, job)
+    assert result(client, job)["status"] == "cancelled"
+    assert list(holders(client)) == [running]
+    gate.open()
+
+
+def test_a_job_that_waits_for_a_retry_is_ended_also_while_all_workers_are_busy(
+        busy, client, gate):
+    job = submit(client, "again")
+    wait_delayed(client)
+    running = submit(client, "hold")
+    gate.wait_started(1)
+    cancel(client, job)
+    told = result(client, job)
+    assert (told["status"], told["attempt"]) == ("cancelled", 2)
+    assert list(holders(client)) == [running]
+    gate.open()
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -919,8 +919,8 @@ def test_a_reclaimed_job_that_is_put_aside_keeps_its_count(q):
 
 # ---- pull, leave ----
 
-def pull(q, entry, me="me"):
-    return q.eval("pull", ["jobs"], GROUP, me, entry)
+def pull(q, job_id, me="me", cancelled=None):
+    return q.eval("pull", ["jobs", "ids"], GROUP, me, job_id, cancelled or q.now_ms())
 
 
 def test_pull_takes_what_waits(q):
@@ -938,6 +938,50 @@ def test_pull_takes_nothing_that_is_held_or_gone(q):
     assert q.pending() == {entry: "other"}
     q.client.xgroup_destroy(KEY + "jobs", GROUP)
     assert pull(q, entry) == []
+
+
+def test_pull_finds_a_copy_by_the_id_of_its_job(q):
+    entry = q.held(id="mine")
+    q.admit((entry, "mine", ""))
+    q.release((entry, "mine", 5, 1, 0, 1))
+    [copy] = q.jobs()
+    [pulled, fields, _] = pull(q, "mine")
+    assert pulled == copy and fields[:4] == ["id", "mine", "stint-submitted", "5"]
+    assert q.pending() == {copy: "me"}
+
+
+def test_pull_finds_what_was_delayed_and_left_its_name(q):
+    entry = q.held()
+    q.put_off(entry, delay_ms=0)
+    q.promote(entry)
+    [copy] = q.jobs()
+    assert copy != entry and pull(q, copy) == []
+    assert pull(q, entry)[0] == copy
+
+
+def test_pull_leaves_what_was_submitted_after_the_cancel(q):
+    copied, entry = q.held(id="mine"), q.add()
+    submitted = int(entry.split("-")[0])
+    assert pull(q, entry, cancelled=submitted - 1) == []
+    q.release((copied, "mine", submitted, 1, 0, 1))
+    assert pull(q, "mine", cancelled=submitted - 1) == [] and q.pending() == {}
+    assert pull(q, "mine", cancelled=submitted)[0] in q.jobs()
+    assert pull(q, entry, cancelled=submitted)[0] == entry
+
+
+@pytest.mark.parametrize("holder", [GONE, "delayed", "no-entry", None])
+def test_pull_takes_nothing_by_an_id_that_leads_nowhere(q, holder):
+    q.add(id="mine")
+    if holder:
+        q.client.hset(KEY + "ids", "mine", holder)
+    assert pull(q, "mine") == [] and q.pending() == {}
+
+
+def test_pull_takes_no_other_job_by_its_entry(q):
+    entry = q.add(id="mine")
+    assert pull(q, entry) == []
+    q.client.hset(KEY + "ids", "other", entry)
+    assert pull(q, "other") == [] and q.pending() == {}
 
 
 def test_who_reads_a_pulled_entry_becomes_its_holder(q):
