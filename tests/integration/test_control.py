@@ -4,8 +4,8 @@ import time
 
 import pytest
 from gates import Gate, is_reading
-from look import (CONTROL, DEAD, DELAYED, JOBS, appended, calls, holders, kill, key, read_as,
-                  wait_delayed, wait_empty, wait_held)
+from look import (CONTROL, DEAD, DELAYED, JOBS, appended, calls, entries, holders, kill, key,
+                  read_as, wait_delayed, wait_empty, wait_held)
 from util import result, run, submit, wait_until
 
 ECHO = {"echo": {"command": ["cat"]}}
@@ -305,6 +305,62 @@ def test_a_paused_daemon_does_not_take_the_next_job_either(stintd, client):
         assert result(client, job)["output"] == "p"
 
 
+@pytest.fixture
+def overtaken(proxy, stintd, client):
+    """A daemon that has heard of a pause, and whose read goes on all the same."""
+    see = proxy.see
+
+    def goes_on(pair, command):
+        if [word.upper() for word in command[:2]] == [b"CLIENT", b"UNBLOCK"]:
+            command = [b"CLIENT", b"ID"]
+        elif b"BLOCK" in command and command[0] == b"XREADGROUP":
+            command[command.index(b"BLOCK") + 1] = b"6000"
+        return see(pair, command)
+    proxy.see = goes_on
+    daemon = stintd({"lease": "1h", "handlers": ECHO}, url=proxy.url)
+    assert run(client, "echo", "first")["output"] == "first"
+    wait_until(lambda: is_reading(client, daemon), "it reads")
+    pause(client, daemon)
+    return daemon
+
+
+def wait_given_back(client, job):
+    """Until the job waits, as another entry, and nobody holds any."""
+    wait_until(lambda: [fields.get("id") for fields in entries(client).values()] == [job]
+               and not holders(client), "it was handed back")
+    [fields] = entries(client).values()
+    assert (fields["stint-attempt"], fields["stint-deaths"]) == ("1", "0")
+    assert fields["stint-interruptions"] == "1"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_comes_after_the_pause_was_heard_is_not_begun(overtaken, client, own):
+    job = submit(client, "echo", "p", **({"id": "mine"} if own else {}))
+    job = "mine" if own else job
+    wait_given_back(client, job)
+    assert not client.exists(key(f"result:{job}"))
+    tell(client, "resume")
+    told = result(client, job)
+    assert (told["output"], told["attempt"]) == ("p", 1)
+    wait_empty(client)
+
+
+def test_what_comes_after_the_pause_was_heard_can_be_cancelled(overtaken, client):
+    job = submit(client, "echo", "p")
+    wait_given_back(client, job)
+    cancel(client, job)
+    assert_cancelled(client, job, False)
+
+
+def test_a_job_for_later_that_comes_after_the_pause_was_heard_is_put_off(overtaken, client):
+    job = submit(client, "echo", "p", delay="1s")
+    wait_delayed(client)
+    wait_until(lambda: client.xlen(JOBS) == 1, "promoted")
+    assert holders(client) == {}
+    tell(client, "resume")
+    assert result(client, job)["output"] == "p"
+
+
 def test_all_daemons_pause_also_those_that_come_later(stintd, client):
     config = {"handlers": ECHO, "queues": ["default", "other"]}
     daemons = [stintd(config) for _ in range(2)]
@@ -345,6 +401,8 @@ def test_delayed_jobs_of_a_paused_queue_wait_behind_the_others(busy, client):
 
 def test_a_waiting_job_of_a_paused_queue_can_be_cancelled(busy, client):
     pause(client, busy)
+    # a read that was on its way gives back what it gets, as another entry
+    wait_until(lambda: not is_reading(client, busy), "the read has ended")
     job, kept = submit(client, "echo", "p"), submit(client, "echo", "kept")
     cancel(client, job)
     assert result(client, job)["status"] == "cancelled"
