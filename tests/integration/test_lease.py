@@ -4,8 +4,8 @@ import time
 
 import pytest
 from gates import Gate, is_alive
-from look import (JOBS, appended, calls, consumer_of, entries, holders, wait_empty, wait_held,
-                  wait_stopped)
+from look import (JOBS, appended, calls, consumer_of, entries, holders, leftovers,
+                  wait_delayed, wait_empty, wait_held, wait_stopped)
 from util import result, run, submit, wait_until
 
 LOST, EXPIRING = "is not held by this daemon any more", "the lease could not be renewed in time"
@@ -178,6 +178,28 @@ def test_a_failure_that_comes_late_burns_no_attempt(suspended, client):
     assert client.zcard("stint:{default}:delayed") == 0
     gates[1].open()
     assert_one_result(client, job, second, "done")
+
+
+@pytest.mark.parametrize("fields", [{}, {"reply_to": "me"}, {"id": "mine"}], ids="-".join)
+def test_an_ok_that_comes_late_takes_away_the_retry(stintd, client, folder, fields):
+    """Or the job would run again, should its result be gone by then."""
+    gates = Gate(folder, "first"), Gate(folder, "second")
+    late, failing = gates[0].handler("tidy"), gates[1].handler()
+    failing["command"][2] += "; exit 3"
+    retry = {"retries": 1, "backoff": "1h", "backoff_max": "1h"}
+    first = stintd({"lease": "1s", "handlers": {"hold": {**late, **retry}}})
+    job = fields.get("id") or submit(client, "hold", **fields)
+    if fields.get("id"):
+        submit(client, "hold", **fields)
+    gates[0].wait_started(1)
+    wait_stopped(first)
+    stintd({"lease": "1s", "handlers": {"hold": {**failing, **retry}}})
+    gates[1].wait_started(1)
+    gates[1].open()
+    wait_delayed(client)
+    first.signal(signal.SIGCONT)
+    assert result(client, job)["output"] == "saved"
+    assert leftovers(client) == []
 
 
 # Redis is away

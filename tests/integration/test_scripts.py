@@ -48,9 +48,10 @@ class Queue:
 
     def finish(self, *jobs, me="me", max_count=100, max_bytes=10**6, reply=None):
         """Each job: entry, kind, store, ttl, id, result."""
-        keys = ["jobs", "dead", "ids", "stats"]
+        keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies"]
         for job in jobs:
-            keys += [f"result:{job[4]}", f"reply:{reply}" if reply else "jobs"]
+            keys += [f"result:{job[4]}", f"reply:{reply}" if reply else "jobs",
+                     f"state:{job[4]}"]
         return self.eval("finish", keys, GROUP, me, max_count, max_bytes, 1000,
                          *(word for job in jobs for word in job))
 
@@ -203,6 +204,25 @@ def test_finish_of_success_counts_for_whoever_it_did_once(q):
     assert q.result(entry) == "first"
 
 
+@pytest.mark.parametrize("job_id", [None, "mine"])
+def test_finish_of_late_success_takes_away_the_retry(q, job_id):
+    entry, other = q.held(), q.held()
+    q.client.xclaim(KEY + "jobs", GROUP, "other", 0, [entry], justid=True)
+    q.put_off(entry, job_id, me="other")
+    q.put_off(other, "kept")
+    assert q.end(entry, "failed", job_id) == 0 and len(q.delayed()) == 2
+    assert q.end(entry, "ok", job_id, "late", store=0) == 2 and len(q.delayed()) == 2
+    assert q.end(entry, "ok", job_id, "late") == 1
+    assert list(q.delayed()) == list(q.ids()) == q.client.hkeys(KEY + "bodies") == ["kept"]
+    assert not q.state(job_id or entry) and q.state("kept")
+    assert q.result(job_id or entry) == "late"
+
+
+def test_finish_goes_on_beside_a_delayed_set_of_another_type(q):
+    q.client.set(KEY + "delayed", "x")
+    assert q.finish(*((q.held(), "ok", 1, HOUR_MS, name, "{}") for name in "ab")) == [1, 1]
+
+
 def test_finish_without_storing_is_first_when_it_acknowledges(q):
     entry = q.held()
     assert q.end(entry, "ok", store=0, reply="r") == 1
@@ -316,7 +336,7 @@ def test_finish_works_without_memory(q):
 def test_ownership_that_cannot_be_asked_for_is_an_error(q):
     entry = q.held()
     client = q.without_rights("xpending")
-    keys = ["jobs", "dead", "ids", "stats", "result:x", "jobs"]
+    keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies", "result:x", "jobs", "state:x"]
     with pytest.raises(redis_py.exceptions.ResponseError, match="can't run"):
         q.eval("finish", keys, GROUP, "me", 1, 1, 1, entry, "failed", 1, 1000, "x", "{}",
                client=client)
@@ -642,7 +662,7 @@ def test_promote_of_a_retry_brings_its_counts(q):
 def test_promote_drops_what_has_a_result(q):
     entry = q.held()
     q.put_off(entry, delay_ms=0)
-    assert q.end(entry, "ok", me="late") == 1
+    q.client.set(KEY + "result:" + entry, "of a daemon that knew of no retries")
     assert q.promote(entry) == [2]
     assert q.is_empty()
 
