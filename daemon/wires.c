@@ -390,7 +390,7 @@ on_done(void *arg, struct attempt *a, enum finish_answer answer, int flags)
 
 	if (a->is_put_aside)
 		aside_note(a->queue, a->job->handler.p);
-	if (a->retry_delay_ms >= 0 || a->is_put_aside)
+	if (a->retry_delay_ms >= 0 || a->outcome.status == JOB_HANDED_BACK)
 		control_recall(d->control, a->queue, a->job->id);
 	flight_done(d->flight, a, answer, flags);
 }

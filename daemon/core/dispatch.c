@@ -241,6 +241,8 @@ on_stale(void *arg)
 {
 	struct dispatch *d = arg;
 
+	/* Had the loop no time for so long, jobs have ended that it does not know of. */
+	on_outcomes(d);
 	if (d->out_count <= workers_count(d->o.workers))
 		return;
 	if (stint_now_ms() - d->last_collect_ms < STALE_MS)

@@ -2,7 +2,8 @@
  * intake.c - what becomes of a job that was read, before anyone runs it
  *
  * A job that must be admitted is not handed back before it was: a copy of it would
- * count as admitted. So also while the daemon drains it takes this one step.
+ * count as admitted. So also while the daemon drains, or the queue is paused, it takes
+ * this one step.
  */
 #include "daemon/core/intake.h"
 
@@ -127,9 +128,10 @@ pass_on(struct intake *in, struct attempt *a)
 {
 	if (is_malformed(in, a) || is_poison(in, a) || is_cancelled(in, a))
 		return;
-	if (in->is_draining && a->was_aside)
+	/* paused: the read was on its way when that was heard */
+	if ((in->is_draining || a->queue->is_paused) && a->was_aside)
 		return flight_put_aside(in->o.flight, a);
-	if (in->is_draining)
+	if (in->is_draining || a->queue->is_paused)
 		return flight_hand_back(in->o.flight, a);
 	if (!a->handler)
 		return add_unknown(in, a);

@@ -42,9 +42,8 @@ run(const struct ctl_opts *o, char **args, int count)
 		return ctl_say(
 			EXIT_NONE, "%s has finished, there is nothing to cancel", id);
 	if (state == CLIENT_JOB_UNKNOWN)
-		printf("%s: cancel requested; not found, unless it waits under an id of "
-		       "its "
-		       "own\n",
+		printf("%s: cancel requested; not found, unless it has an id of its own "
+		       "and no daemon has read it yet\n",
 			id);
 	else
 		printf("%s: cancel requested, it was %s\n", id,
@@ -57,10 +56,10 @@ static const char help[] =
 	"\n"
 	"Ask the daemons to cancel a job, and print where it was: waiting, running,\n"
 	"delayed, retrying, or unknown. They do so within moments, and its result is\n"
-	"then \"cancelled\"; \"stintctl wait ID\" waits for it. One that waits under an "
-	"id\n"
-	"of its own is unknown, too: it is cancelled when its turn comes. Exit 3 if it\n"
-	"has finished.\n"
+	"then \"cancelled\"; \"stintctl wait ID\" waits for it. One under an id of its "
+	"own\n"
+	"that no daemon has read yet is unknown, too: it is cancelled when its turn\n"
+	"comes. Exit 3 if it has finished.\n"
 	"\n"
 	"  -q, --queue QUEUE  where the job is; default if left out\n";
 

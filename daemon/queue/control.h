@@ -11,8 +11,9 @@
  *
  *	in flight here             on_cancel: the caller looks, and again when a job comes
  *	                           (control_is_cancelled())
- *	waiting, id of an entry    it is pulled out of the stream and given to on_job
- *	waiting, id of its own     found when its turn comes
+ *	waiting                    it is pulled out of the stream and given to on_job
+ *	waiting, id of its own,
+ *	and read by nobody yet     found when its turn comes
  *	delayed                    made due now: then it waits like any other
  *
  * A stream that is missing is an empty one. One that cannot be read (it is no stream, or
@@ -41,11 +42,9 @@ struct control_ops {
 	void (*on_pause)(void *arg, struct queue *q, bool is_paused);
 	/* control_is_ready() has turned true for @q: fetch from it. */
 	void (*on_ready)(void *arg, struct queue *q);
-	/* A job that waited and was pulled out; it is held by this daemon now, leased
-	 * since
-	 * @leased_at_ms. Takes the job, which goes the way of any job that was read:
-	 * control_is_cancelled() tells (one with an id of its own may be another job than
-	 * was meant). It may be known here already (a read brought it at the same time).
+	/* A cancelled job that waited and was pulled out; it is held by this daemon now,
+	 * leased since @leased_at_ms. Takes the job, which goes the way of any job that
+	 * was read. It may be known here already (a read brought it at the same time).
 	 */
 	void (*on_job)(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms);
 	/* Delayed jobs of @q were made due now (for delayed_note_due()). */
@@ -90,8 +89,9 @@ bool control_is_ready(const struct control *c, const struct queue *q);
 bool control_is_cancelled(const struct control *c, const struct queue *q, struct bytes id,
 	int64_t submitted_unix_ms);
 
-/* A job was put off. If it was cancelled in the meantime (when it was neither waiting nor
- * delayed, so that the cancel found nothing), the cancel is applied once more. */
+/* A job was put off or handed back. If it was cancelled in the meantime (when it was
+ * neither waiting nor delayed, so that the cancel found nothing), the cancel is applied
+ * once more. */
 void control_recall(struct control *c, const struct queue *q, struct bytes id);
 
 /* May a job still come that was pulled out of its queue? */

@@ -25,7 +25,8 @@ parse_number(const char **s, uint64_t *ret)
 	return errno == 0;
 }
 
-bool
+/* "1732153200000-0" as a number; false: it is none. */
+static bool
 stream_id_parse(const char *s, struct stream_id *ret)
 {
 	return parse_number(&s, &ret->ms) && *s++ == '-' && parse_number(&s, &ret->seq) &&

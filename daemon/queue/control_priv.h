@@ -82,8 +82,6 @@ struct control_queue *control_find(const struct control *c, const struct queue *
 
 /* ---- control_messages.c ---- */
 
-/* "1732153200000-0" as a number; false: it is none. */
-bool stream_id_parse(const char *s, struct stream_id *ret);
 /* Of an entry in a reply. */
 bool stream_id_of(const struct redis_reply *entry, struct stream_id *ret);
 bool stream_id_is_before(struct stream_id a, struct stream_id b);

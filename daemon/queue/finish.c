@@ -4,6 +4,7 @@
 #include "daemon/queue/finish.h"
 
 #include <string.h>
+#include "daemon/queue/retry.h"
 
 enum finish_kind
 finish_kind(const struct attempt *a)
@@ -48,22 +49,65 @@ has_other_id(const struct attempt *a)
 	       memcmp(job->id.p, job->entry_id, job->id.n) != 0;
 }
 
-static void
-write_forget_ids(struct redis_batch *b, const struct attempt_list *list)
+/* Should we have been suspended past the lease, another daemon may have got it, failed,
+ * and put it off. Where no result is stored, this could be another job of the same id. */
+static bool
+may_be_put_off(const struct attempt *a)
+{
+	return attempt_is_stored(a) && a->handler && retry_limit(a->job, a->handler) > 0;
+}
+
+static bool
+may_stand_in_ids(const struct attempt *a)
+{
+	return has_other_id(a) || may_be_put_off(a);
+}
+
+typedef bool (*which_fn)(const struct attempt *a);
+
+static size_t
+count_of(const struct attempt_list *list, which_fn which)
 {
 	const struct attempt *a;
 	size_t n = 0;
 
 	TAILQ_FOREACH (a, list, link)
-		n += has_other_id(a);
+		n += which(a);
+	return n;
+}
+
+/* COMMAND key id..., of those that there are */
+static void
+write_forget(struct redis_batch *b, const char *command, const struct buf *key,
+	const struct attempt_list *list, which_fn which)
+{
+	const size_t n = count_of(list, which);
+	const struct attempt *a;
+
 	if (n == 0)
 		return;
 	redis_cmd(b, 2 + n);
-	redis_str(b, "HDEL");
-	redis_key(b, &TAILQ_FIRST(list)->queue->ids_key);
+	redis_str(b, command);
+	redis_key(b, key);
 	TAILQ_FOREACH (a, list, link)
-		if (has_other_id(a))
+		if (which(a))
 			redis_bulk(b, a->job->id.p, a->job->id.n);
+}
+
+static void
+write_forget_states(struct redis_batch *b, const struct attempt_list *list)
+{
+	const size_t n = count_of(list, may_be_put_off);
+	const struct attempt *a;
+
+	if (n == 0)
+		return;
+	redis_cmd(b, 1 + n);
+	redis_str(b, "DEL");
+	TAILQ_FOREACH (a, list, link)
+		if (may_be_put_off(a))
+			redis_key_of(
+				b, &a->queue->state_stem, a->job->id.p, a->job->id.n);
 }
 
 static size_t
@@ -98,7 +142,11 @@ write_plain(struct redis_batch *b, const struct attempt_list *list)
 	redis_str(b, "XDEL");
 	redis_key(b, &q->jobs_key);
 	write_entry_ids(b, list);
-	write_forget_ids(b, list); /* last: finish_answer() counts from the front */
+	/* last: finish_answer() counts from the front */
+	write_forget(b, "HDEL", &q->ids_key, list, may_stand_in_ids);
+	write_forget(b, "ZREM", &q->delayed_key, list, may_be_put_off);
+	write_forget(b, "HDEL", &q->bodies_key, list, may_be_put_off);
+	write_forget_states(b, list);
 	redis_cmd(b, 1);
 	redis_str(b, "EXEC");
 }
@@ -126,11 +174,13 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 	const size_t n = list_len(list);
 	const struct attempt *a;
 
-	redis_script_call(b, who->scripts, SCRIPT_FINISH, 4 + 2 * n, 5 + 6 * n);
+	redis_script_call(b, who->scripts, SCRIPT_FINISH, 6 + 3 * n, 5 + 6 * n);
 	redis_key(b, &q->jobs_key);
 	redis_key(b, &q->dead_key);
 	redis_key(b, &q->ids_key);
 	redis_key(b, &q->stats_key);
+	redis_key(b, &q->delayed_key);
+	redis_key(b, &q->bodies_key);
 	TAILQ_FOREACH (a, list, link) {
 		redis_key_of(b, &q->result_stem, a->job->id.p, a->job->id.n);
 		if (a->job->reply_to.p)
@@ -138,6 +188,7 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 				a->job->reply_to.n);
 		else
 			redis_key(b, &q->jobs_key);
+		redis_key_of(b, &q->state_stem, a->job->id.p, a->job->id.n);
 	}
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);

@@ -26,14 +26,6 @@ enum {
 
 /* ---- jobs that wait ---- */
 
-static bool
-is_entry_id(const char *id)
-{
-	struct stream_id ignored;
-
-	return stream_id_parse(id, &ignored);
-}
-
 static void
 redo(struct control *c, struct control_queue *cq)
 {
@@ -84,9 +76,10 @@ on_recalled(void *arg, int status, const struct redis_reply *replies, size_t cou
 		status, count > 0 ? replies : NULL);
 	if (cq && is_worth_a_try(fault))
 		redo(c, cq);
+	/* should moving them have been refused */
 	if (fault == FAULT_NONE && replies[0].integer > 0)
 		c->o.ops->on_due(c->o.arg, q);
-	for (size_t i = 1; i < count; i++)
+	for (size_t i = 2; i < count; i++)
 		take_pulled(c, q, &replies[i]);
 	if (fault == FAULT_NOSCRIPT)
 		c->o.ops->on_noscript(c->o.arg);
@@ -110,15 +103,44 @@ write_hasten(struct control *c, struct redis_batch *b, const struct control_queu
 	}
 }
 
+/* Those that are due now become entries, as the timer would do a moment later: so that
+ * they can be pulled like the others. */
 static void
-write_pull(struct control *c, struct redis_batch *b, const struct queue *q,
-	const char *entry_id)
+write_promote(struct control *c, struct redis_batch *b, const struct queue *q)
 {
-	redis_script_call(b, c->o.scripts, SCRIPT_PULL, 1, 3);
+	const struct recall *rc = &c->recall;
+
+	redis_script_call(b, c->o.scripts, SCRIPT_PROMOTE, 4 + 2 * rc->count, rc->count);
 	redis_key(b, &q->jobs_key);
-	redis_str(b, KEYS_GROUP);
-	redis_str(b, c->o.consumer);
-	redis_str(b, entry_id);
+	redis_key(b, &q->ids_key);
+	redis_key(b, &q->delayed_key);
+	redis_key(b, &q->bodies_key);
+	for (size_t i = 0; i < rc->count; i++) {
+		const size_t n = strlen(rc->ids[i]);
+
+		redis_key_of(b, &q->result_stem, rc->ids[i], n);
+		redis_key_of(b, &q->state_stem, rc->ids[i], n);
+	}
+	for (size_t i = 0; i < rc->count; i++)
+		redis_str(b, rc->ids[i]);
+}
+
+static void
+write_pulls(struct control *c, struct redis_batch *b, const struct control_queue *cq)
+{
+	const struct recall *rc = &c->recall;
+
+	for (size_t i = 0; i < rc->count; i++) {
+		const char *id = rc->ids[i];
+
+		redis_script_call(b, c->o.scripts, SCRIPT_PULL, 2, 4);
+		redis_key(b, &cq->queue->jobs_key);
+		redis_key(b, &cq->queue->ids_key);
+		redis_str(b, KEYS_GROUP);
+		redis_str(b, c->o.consumer);
+		redis_str(b, id);
+		redis_int(b, cancels_find(&cq->cancels, id, strlen(id))->unix_ms);
+	}
 }
 
 static void
@@ -138,9 +160,8 @@ send_recall(struct control *c, struct control_queue *cq)
 	rc->sent_at_ms = stint_now_ms();
 	redis_batch_begin(c->o.writer, &b);
 	write_hasten(c, &b, cq);
-	for (size_t i = 0; i < rc->count; i++)
-		if (is_entry_id(rc->ids[i]))
-			write_pull(c, &b, cq->queue, rc->ids[i]);
+	write_promote(c, &b, cq->queue);
+	write_pulls(c, &b, cq);
 	redis_batch_send(&b, lease_timeout_ms(c->o.lease_ms), on_recalled, c);
 }
 

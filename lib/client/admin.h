@@ -54,7 +54,7 @@ int client_is_paused(
 	struct client *c, const char *queue, bool *ret, struct stint_err *err);
 
 enum client_job_state {
-	CLIENT_JOB_UNKNOWN, /* also one that waits under an id of its own */
+	CLIENT_JOB_UNKNOWN, /* also an unread one under an id of its own */
 	CLIENT_JOB_WAITING,
 	CLIENT_JOB_RUNNING, /* or about to: a daemon holds it */
 	CLIENT_JOB_DELAYED,

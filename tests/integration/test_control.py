@@ -4,8 +4,8 @@ import time
 
 import pytest
 from gates import Gate, is_reading
-from look import (CONTROL, DEAD, DELAYED, JOBS, appended, calls, holders, kill, key, read_as,
-                  wait_delayed, wait_empty, wait_held)
+from look import (CONTROL, DEAD, DELAYED, JOBS, appended, calls, entries, holders, kill, key,
+                  read_as, wait_delayed, wait_empty, wait_held)
 from util import result, run, submit, wait_until
 
 ECHO = {"echo": {"command": ["cat"]}}
@@ -30,8 +30,8 @@ def pause(client, *daemons, queue="default"):
 def busy(stintd, gate):
     """A daemon for one job at a time, which can be held up."""
     return stintd({"concurrency": 1, "handlers": {**ECHO, "hold": gate.handler(), "again": {
-        "command": ["sh", "-c", '[ "$STINT_ATTEMPT" -ge 2 ]'], "retries": 1, "backoff": "1h",
-        "backoff_max": "1h"}}})
+        "command": ["sh", "-c", 'sleep 0.1; [ "$STINT_ATTEMPT" -ge 2 ]'], "retries": 1,
+        "backoff": "1h", "backoff_max": "1h"}}})
 
 
 def assert_cancelled(client, job, started):
@@ -90,6 +90,55 @@ def test_a_job_that_waits_under_its_own_id_never_runs(busy, client, gate):
     gate.open()
     assert_cancelled(client, "mine", False)
     assert len(gate.started()) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_job_that_was_handed_back_is_taken_out_of_its_turn(stintd, client, folder, own):
+    gates = [Gate(folder, f"gate{n}") for n in range(2)]
+    daemons, jobs = [], []
+    for gate in gates:
+        daemons.append(stintd({"concurrency": 1, "shutdown_timeout": "0s",
+                               "handlers": {"hold": gate.handler()}}))
+        jobs.append(submit(client, "hold", **({"id": "mine"} if own and not jobs else {})))
+        gate.wait_started(1)
+    daemons[0].stop()
+    job = "mine" if own else jobs[0]
+    wait_held(client, 1)
+    assert client.xlen(JOBS) == 2
+    cancel(client, job)
+    told = result(client, job)
+    assert told["status"] == "cancelled" and "started_ms" not in told
+    assert len(gates[1].started()) == client.xlen(JOBS) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("due", [True, False])
+def test_a_delayed_job_is_ended_also_while_all_workers_are_busy(busy, client, gate, own, due):
+    job = submit(client, "echo", delay="300ms" if due else "1h",
+                 **({"id": "mine"} if own else {}))
+    wait_delayed(client)
+    running = submit(client, "hold")
+    gate.wait_started(1)
+    if due:
+        wait_until(lambda: client.zcard(DELAYED) == 0 and client.xlen(JOBS) == 2, "it waits")
+    job = "mine" if own else job
+    cancel(client, job)
+    assert result(client, job)["status"] == "cancelled"
+    assert list(holders(client)) == [running]
+    gate.open()
+
+
+def test_a_job_that_waits_for_a_retry_is_ended_also_while_all_workers_are_busy(
+        busy, client, gate):
+    job = submit(client, "again")
+    wait_delayed(client)
+    running = submit(client, "hold")
+    gate.wait_started(1)
+    cancel(client, job)
+    told = result(client, job)
+    assert (told["status"], told["attempt"]) == ("cancelled", 2)
+    assert list(holders(client)) == [running]
+    gate.open()
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -196,7 +245,7 @@ def test_a_message_that_the_control_connection_misses_comes_with_a_renewal(
         return see(pair, command)
     is_deaf = []
     proxy.see = deaf
-    stintd({"lease": "3s", "handlers": {"hold": gate.handler()}}, url=proxy.url)
+    stintd({"lease": "6s", "handlers": {"hold": gate.handler()}}, url=proxy.url)
     job = submit(client, "hold")
     gate.wait_started(1)
     is_deaf.append(True)
@@ -205,7 +254,8 @@ def test_a_message_that_the_control_connection_misses_comes_with_a_renewal(
     began = time.monotonic()
     cancel(client, job)
     assert_cancelled(client, job, True)
-    assert time.monotonic() - began < 3
+    # leases are renewed each third of them
+    assert time.monotonic() - began < 3.5
 
 
 @pytest.mark.parametrize("lose", ["kill", "stop"])
@@ -256,6 +306,62 @@ def test_a_paused_daemon_does_not_take_the_next_job_either(stintd, client):
         assert result(client, job)["output"] == "p"
 
 
+@pytest.fixture
+def overtaken(proxy, stintd, client):
+    """A daemon that has heard of a pause, and whose read goes on all the same."""
+    see = proxy.see
+
+    def goes_on(pair, command):
+        if [word.upper() for word in command[:2]] == [b"CLIENT", b"UNBLOCK"]:
+            command = [b"CLIENT", b"ID"]
+        elif b"BLOCK" in command and command[0] == b"XREADGROUP":
+            command[command.index(b"BLOCK") + 1] = b"6000"
+        return see(pair, command)
+    proxy.see = goes_on
+    daemon = stintd({"lease": "1h", "handlers": ECHO}, url=proxy.url)
+    assert run(client, "echo", "first")["output"] == "first"
+    wait_until(lambda: is_reading(client, daemon), "it reads")
+    pause(client, daemon)
+    return daemon
+
+
+def wait_given_back(client, job):
+    """Until the job waits, as another entry, and nobody holds any."""
+    wait_until(lambda: [fields.get("id") for fields in entries(client).values()] == [job]
+               and not holders(client), "it was handed back")
+    [fields] = entries(client).values()
+    assert (fields["stint-attempt"], fields["stint-deaths"]) == ("1", "0")
+    assert fields["stint-interruptions"] == "1"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_comes_after_the_pause_was_heard_is_not_begun(overtaken, client, own):
+    job = submit(client, "echo", "p", **({"id": "mine"} if own else {}))
+    job = "mine" if own else job
+    wait_given_back(client, job)
+    assert not client.exists(key(f"result:{job}"))
+    tell(client, "resume")
+    told = result(client, job)
+    assert (told["output"], told["attempt"]) == ("p", 1)
+    wait_empty(client)
+
+
+def test_what_comes_after_the_pause_was_heard_can_be_cancelled(overtaken, client):
+    job = submit(client, "echo", "p")
+    wait_given_back(client, job)
+    cancel(client, job)
+    assert_cancelled(client, job, False)
+
+
+def test_a_job_for_later_that_comes_after_the_pause_was_heard_is_put_off(overtaken, client):
+    job = submit(client, "echo", "p", delay="1s")
+    wait_delayed(client)
+    wait_until(lambda: client.xlen(JOBS) == 1, "promoted")
+    assert holders(client) == {}
+    tell(client, "resume")
+    assert result(client, job)["output"] == "p"
+
+
 def test_all_daemons_pause_also_those_that_come_later(stintd, client):
     config = {"handlers": ECHO, "queues": ["default", "other"]}
     daemons = [stintd(config) for _ in range(2)]
@@ -296,6 +402,8 @@ def test_delayed_jobs_of_a_paused_queue_wait_behind_the_others(busy, client):
 
 def test_a_waiting_job_of_a_paused_queue_can_be_cancelled(busy, client):
     pause(client, busy)
+    # a read that was on its way gives back what it gets, as another entry
+    wait_until(lambda: not is_reading(client, busy), "the read has ended")
     job, kept = submit(client, "echo", "p"), submit(client, "echo", "kept")
     cancel(client, job)
     assert result(client, job)["status"] == "cancelled"

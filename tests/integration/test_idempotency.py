@@ -1,6 +1,6 @@
 """One job of an id at a time, and none after its result: an id is an idempotency key."""
 import pytest
-from look import (DEAD, DELAYED, IDS, JOBS, STATS, appended, kill, read_as, wait_delayed,
+from look import (CONTROL, DEAD, DELAYED, IDS, JOBS, STATS, appended, kill, read_as, wait_delayed,
                   wait_empty, wait_held)
 from util import result, run, submit, wait_until
 
@@ -157,6 +157,24 @@ def test_an_id_whose_job_somebody_has_deleted_is_free(stintd, client, config):
     assert run(client, "note", "p", id="same", x_run="1")["output"] == "p"
     assert run(client, "note", "q", id="other", x_run="1")["output"] == "q"
     wait_empty(client)
+
+
+def test_an_id_is_free_when_the_stream_was_deleted(stintd, client, config, gate):
+    daemon = stintd({"lease": "1s", **config})
+    client.xadd(CONTROL, {"command": "pause"})
+    daemon.wait_log("queue is paused")
+    daemon.stop()
+    for job in ("waits", "runs"):
+        submit(client, "hold", id=job)
+    entry = read_as(client, "gone-1-2-3")[1]
+    client.hset(IDS, mapping={"waits": "1-1", "runs": entry})
+    client.delete(JOBS)
+    client.xadd(CONTROL, {"command": "resume"})
+    stintd({"lease": "1s", **config})
+    for job in ("waits", "runs"):
+        assert run(client, "note", job, id=job, x_run="1")["output"] == job
+    wait_empty(client)
+    assert client.hget(STATS, "duplicates") is None
 
 
 def test_the_id_of_a_job_that_is_called_like_its_entry_is_taken(stintd, client, config, gate):

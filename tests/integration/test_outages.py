@@ -54,6 +54,30 @@ def test_a_redis_that_does_not_let_in_is_waited_for(proxy, stintd, client, why):
     assert daemon.log().count(AWAY) == 1
 
 
+def test_an_outage_is_one_line_however_often_it_is_tried(proxy, stintd, client, gate):
+    daemon = stintd({"concurrency": 2, "queues": ["default", "other"],
+                     "handlers": {**ECHO["handlers"], "hold": gate.handler()}}, url=proxy.url)
+    running = submit(client, "hold", queue="other")
+    gate.wait_started(1)
+    delayed = submit(client, "echo", "later", delay="500ms")
+    wait_until(lambda: client.zcard("stint:{default}:delayed") == 1, "delayed")
+    before = len(daemon.log())
+    proxy.is_refusing = True
+    proxy.cut()
+    daemon.wait_log(AWAY)
+    gate.open()
+    tries = proxy.tries
+    wait_until(lambda: proxy.tries >= tries + 20, "each connection is tried five times")
+    assert [line for line in daemon.log()[before:].splitlines() if AWAY not in line] == []
+    proxy.is_refusing = False
+    assert result(client, running, "other")["output"] == "done"
+    assert result(client, delayed)["output"] == "later"
+    daemon.wait_log(BACK)
+    assert run(client, "echo", "p")["output"] == "p"
+    told = daemon.log()[before:].splitlines()
+    assert [AWAY in told[0], BACK in told[1], len(told)] == [True, True, 2], told
+
+
 def test_a_password_that_is_set_while_the_daemon_runs(stintd, client):
     daemon = stintd(ECHO)
     client.config_set("requirepass", "secret")

@@ -7,14 +7,17 @@ from util import is_drained, result, run, submit, wait_until
 
 HANDLERS = {
     "echo": {"command": ["cat"]},
+    # longer than what is fetched ahead may take all together: nothing is, so there is nothing
+    # that could go back, behind the others, should the machine stand still for 100 ms
+    "steady": {"command": ["sh", "-c", "sleep 0.02; cat"]},
     "slow": {"command": ["sleep", "60"]},
     "gate": {"command": ["sh", "-c", "until test -e $STINT_X_GATE; do sleep 0.01; done"]},
 }
 
 
-def preload(client, **counts):
+def preload(client, handler="echo", **counts):
     """Submits so many jobs to each queue; returns the jobs by queue."""
-    return {queue: [submit(client, "echo", str(i), queue=queue) for i in range(count)]
+    return {queue: [submit(client, handler, str(i), queue=queue) for i in range(count)]
             for queue, count in counts.items()}
 
 
@@ -33,7 +36,7 @@ def served_order(client, jobs):
 
 
 def test_a_queue_is_served_only_while_those_before_it_are_empty(stintd, client):
-    jobs = preload(client, low=12, middle=12, high=12)
+    jobs = preload(client, "steady", low=12, middle=12, high=12)
     stintd({"handlers": HANDLERS, "concurrency": 1, "queues": ["high", "middle", "low"]})
     queues, ids = served_order(client, jobs)
     assert queues == ["high"] * 12 + ["middle"] * 12 + ["low"] * 12
@@ -44,7 +47,7 @@ def test_what_comes_to_a_higher_queue_goes_before_what_waits_in_a_lower(stintd, 
     stintd({"handlers": HANDLERS, "concurrency": 1, "queues": ["high", "low"]})
     gate = submit(client, "gate", queue="low", x_gate=f"{folder}/gate")
     wait_until(lambda: client.xpending("stint:{low}:jobs", "stint")["pending"] == 1, "held")
-    jobs = preload(client, low=5, high=5)
+    jobs = preload(client, "steady", low=5, high=5)
     open(f"{folder}/gate", "w").close()
     assert result(client, gate, "low")["status"] == "ok"
     assert served_order(client, jobs)[0] == ["high"] * 5 + ["low"] * 5
@@ -54,7 +57,7 @@ def test_order_holds_also_for_what_came_while_nothing_was_fetched(stintd, client
     daemon = stintd({"handlers": HANDLERS, "concurrency": 1, "queues": ["high", "low"]})
     daemon.signal(signal.SIGTSTP)
     daemon.wait_state("quiet")
-    jobs = preload(client, low=5, high=5)
+    jobs = preload(client, "steady", low=5, high=5)
     daemon.signal(signal.SIGCONT)
     assert served_order(client, jobs)[0] == ["high"] * 5 + ["low"] * 5
 

@@ -48,9 +48,10 @@ class Queue:
 
     def finish(self, *jobs, me="me", max_count=100, max_bytes=10**6, reply=None):
         """Each job: entry, kind, store, ttl, id, result."""
-        keys = ["jobs", "dead", "ids", "stats"]
+        keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies"]
         for job in jobs:
-            keys += [f"result:{job[4]}", f"reply:{reply}" if reply else "jobs"]
+            keys += [f"result:{job[4]}", f"reply:{reply}" if reply else "jobs",
+                     f"state:{job[4]}"]
         return self.eval("finish", keys, GROUP, me, max_count, max_bytes, 1000,
                          *(word for job in jobs for word in job))
 
@@ -203,6 +204,25 @@ def test_finish_of_success_counts_for_whoever_it_did_once(q):
     assert q.result(entry) == "first"
 
 
+@pytest.mark.parametrize("job_id", [None, "mine"])
+def test_finish_of_late_success_takes_away_the_retry(q, job_id):
+    entry, other = q.held(), q.held()
+    q.client.xclaim(KEY + "jobs", GROUP, "other", 0, [entry], justid=True)
+    q.put_off(entry, job_id, me="other")
+    q.put_off(other, "kept")
+    assert q.end(entry, "failed", job_id) == 0 and len(q.delayed()) == 2
+    assert q.end(entry, "ok", job_id, "late", store=0) == 2 and len(q.delayed()) == 2
+    assert q.end(entry, "ok", job_id, "late") == 1
+    assert list(q.delayed()) == list(q.ids()) == q.client.hkeys(KEY + "bodies") == ["kept"]
+    assert not q.state(job_id or entry) and q.state("kept")
+    assert q.result(job_id or entry) == "late"
+
+
+def test_finish_goes_on_beside_a_delayed_set_of_another_type(q):
+    q.client.set(KEY + "delayed", "x")
+    assert q.finish(*((q.held(), "ok", 1, HOUR_MS, name, "{}") for name in "ab")) == [1, 1]
+
+
 def test_finish_without_storing_is_first_when_it_acknowledges(q):
     entry = q.held()
     assert q.end(entry, "ok", store=0, reply="r") == 1
@@ -316,7 +336,7 @@ def test_finish_works_without_memory(q):
 def test_ownership_that_cannot_be_asked_for_is_an_error(q):
     entry = q.held()
     client = q.without_rights("xpending")
-    keys = ["jobs", "dead", "ids", "stats", "result:x", "jobs"]
+    keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies", "result:x", "jobs", "state:x"]
     with pytest.raises(redis_py.exceptions.ResponseError, match="can't run"):
         q.eval("finish", keys, GROUP, "me", 1, 1, 1, entry, "failed", 1, 1000, "x", "{}",
                client=client)
@@ -642,7 +662,7 @@ def test_promote_of_a_retry_brings_its_counts(q):
 def test_promote_drops_what_has_a_result(q):
     entry = q.held()
     q.put_off(entry, delay_ms=0)
-    assert q.end(entry, "ok", me="late") == 1
+    q.client.set(KEY + "result:" + entry, "of a daemon that knew of no retries")
     assert q.promote(entry) == [2]
     assert q.is_empty()
 
@@ -919,8 +939,8 @@ def test_a_reclaimed_job_that_is_put_aside_keeps_its_count(q):
 
 # ---- pull, leave ----
 
-def pull(q, entry, me="me"):
-    return q.eval("pull", ["jobs"], GROUP, me, entry)
+def pull(q, job_id, me="me", cancelled=None):
+    return q.eval("pull", ["jobs", "ids"], GROUP, me, job_id, cancelled or q.now_ms())
 
 
 def test_pull_takes_what_waits(q):
@@ -938,6 +958,50 @@ def test_pull_takes_nothing_that_is_held_or_gone(q):
     assert q.pending() == {entry: "other"}
     q.client.xgroup_destroy(KEY + "jobs", GROUP)
     assert pull(q, entry) == []
+
+
+def test_pull_finds_a_copy_by_the_id_of_its_job(q):
+    entry = q.held(id="mine")
+    q.admit((entry, "mine", ""))
+    q.release((entry, "mine", 5, 1, 0, 1))
+    [copy] = q.jobs()
+    [pulled, fields, _] = pull(q, "mine")
+    assert pulled == copy and fields[:4] == ["id", "mine", "stint-submitted", "5"]
+    assert q.pending() == {copy: "me"}
+
+
+def test_pull_finds_what_was_delayed_and_left_its_name(q):
+    entry = q.held()
+    q.put_off(entry, delay_ms=0)
+    q.promote(entry)
+    [copy] = q.jobs()
+    assert copy != entry and pull(q, copy) == []
+    assert pull(q, entry)[0] == copy
+
+
+def test_pull_leaves_what_was_submitted_after_the_cancel(q):
+    copied, entry = q.held(id="mine"), q.add()
+    submitted = int(entry.split("-")[0])
+    assert pull(q, entry, cancelled=submitted - 1) == []
+    q.release((copied, "mine", submitted, 1, 0, 1))
+    assert pull(q, "mine", cancelled=submitted - 1) == [] and q.pending() == {}
+    assert pull(q, "mine", cancelled=submitted)[0] in q.jobs()
+    assert pull(q, entry, cancelled=submitted)[0] == entry
+
+
+@pytest.mark.parametrize("holder", [GONE, "delayed", "no-entry", None])
+def test_pull_takes_nothing_by_an_id_that_leads_nowhere(q, holder):
+    q.add(id="mine")
+    if holder:
+        q.client.hset(KEY + "ids", "mine", holder)
+    assert pull(q, "mine") == [] and q.pending() == {}
+
+
+def test_pull_takes_no_other_job_by_its_entry(q):
+    entry = q.add(id="mine")
+    assert pull(q, entry) == []
+    q.client.hset(KEY + "ids", "other", entry)
+    assert pull(q, "other") == [] and q.pending() == {}
 
 
 def test_who_reads_a_pulled_entry_becomes_its_holder(q):

@@ -2,9 +2,9 @@
  * check.c - what must hold after every step, and at the end
  *
  * One exception is part of the design: a daemon that was away may finish a job with
- * success after somebody else has got it, or after it was put off. Then there is a result
- * while the job still waits somewhere; what comes of that changes nothing any more. Such
- * jobs are `is_late`.
+ * success after somebody else has got it. Then there is a result while the job still
+ * waits or runs somewhere; what comes of that changes nothing any more. Such jobs are
+ * `is_late`. One that was put off in the meantime must not be left there.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -173,7 +173,7 @@ on_set(const struct bytes *key, const struct bytes *value, bool is_new, bool is_
 		return sim_fail(
 			"%s: a result of another execution: %s", job->id, value->p);
 	if (run && run->status == JOB_OK && places(job, entry) > 0 &&
-		strcmp(entry, run->entry) != 0)
+		strcmp(entry, run->entry) != 0 && strcmp(entry, "delayed") != 0)
 		job->is_late = true;
 	sim_trace("    result of %s%s: %s", job->id, job->is_late ? ", late" : "",
 		value->p);

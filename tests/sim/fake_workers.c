@@ -123,6 +123,11 @@ take(struct attempt_list *list, struct attempt **ret, size_t n)
 size_t
 workers_take_back(struct workers *w, struct attempt **ret, size_t n)
 {
+	/* it may have a worker already, and lose its place for nothing */
+	if (w->node->daemon.drain.state == DRAIN_RUNNING && !TAILQ_EMPTY(&w->waiting) &&
+		!TAILQ_EMPTY(&w->done))
+		sim_fail("node %d: hands back what waits while outcomes do, too",
+			w->node->number);
 	return take(&w->waiting, ret, n);
 }
 

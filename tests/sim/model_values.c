@@ -199,12 +199,18 @@ plain_zadd(struct call *c)
 void
 plain_zrem(struct call *c)
 {
-	struct object *o = object_of(c, c->argv[1], OBJECT_ZSET, false);
-	struct pair *p = model_pair(o, c->argv[2]);
+	int64_t n = 0;
 
-	reply_int(c, p != NULL);
-	if (p)
+	for (size_t i = 2; i < c->argc; i++) {
+		struct object *o = model_find_typed(c->argv[1], OBJECT_ZSET);
+		struct pair *p = model_pair(o, c->argv[i]);
+
+		if (!p)
+			continue;
 		pair_remove(o, p);
+		n++;
+	}
+	reply_int(c, n);
 }
 
 static struct bytes

@@ -3,9 +3,17 @@
  *
  * What leads up to it is written down, the order of the rest is still the seed's.
  */
+#include <stdio.h>
+#include <string.h>
+#include "lib/base/cleanup.h"
 #include "tests/sim/sim.h"
 
-enum { STEPS_MAX = 5000, LONG_MS = 3600 * 1000 };
+enum {
+	STEPS_MAX = 5000,
+	LONG_MS = 3600 * 1000,
+	AUDIT_MS = 60000, /* how often a daemon asks what it holds */
+	AUDIT_TAKES_MS = 1000,
+};
 
 static int64_t leased_until_ms;
 
@@ -56,14 +64,20 @@ until(bool (*is_so)(void))
 		sim_fail("never gets to where the scenario begins");
 }
 
+static void
+say_all(const char *command)
+{
+	for (size_t i = 0; i < world.config->queue_count; i++)
+		people_say(world.config->queues[i].name, command, NULL);
+}
+
 /* A drain that is only waiting for the answer to pull.lua gets a job all the same. */
 static void
 stop_meets_a_cancelled_job(void)
 {
 	world_start_node();
 	until(is_ready);
-	for (size_t i = 0; i < world.config->queue_count; i++)
-		people_say(world.config->queues[i].name, "pause", NULL);
+	say_all("pause");
 	until(is_idle);
 	people_cancel(jobs_submit_plain("a", 0));
 	until(is_pulling);
@@ -124,6 +138,50 @@ job_is_delivered_to_a_suspended_daemon(void)
 	first()->is_frozen = false;
 }
 
+/* A command about queue a by somebody who says that he is the first node. */
+static void
+in_its_name(const char *const *words, size_t count)
+{
+	struct bytes argv[12];
+	struct arena arena = {0};
+	struct redis_reply reply;
+
+	for (size_t i = 0; i < count; i++)
+		argv[i] = (struct bytes){words[i], strlen(words[i])};
+	jobs_command(argv, count, &reply, &arena);
+	arena_free(&arena);
+}
+
+/* It holds a job that it does not know of, and renews: nobody else will take it. */
+static void
+audit_finds_what_a_daemon_holds_and_does_not_know(void)
+{
+	const struct sim_job *job;
+	int64_t planted_ms, renewed_ms;
+
+	world_start_node();
+	until(is_ready);
+	say_all("pause");
+	until(is_idle);
+	job = jobs_submit_plain("a", 0);
+	in_its_name((const char *[]){"XREADGROUP", "GROUP", KEYS_GROUP,
+			    first()->daemon.consumer, "COUNT", "1", "STREAMS",
+			    "stint:{a}:jobs", ">"},
+		9);
+	say_all("resume");
+	planted_ms = renewed_ms = world.now_ms;
+	while (!has_job() && step()) {
+		if (world.now_ms > planted_ms + AUDIT_MS + AUDIT_TAKES_MS)
+			return sim_fail("%s: no audit has found it", job->id);
+		if (world.now_ms < renewed_ms + AUDIT_TAKES_MS)
+			continue;
+		renewed_ms = world.now_ms;
+		in_its_name((const char *[]){"XCLAIM", "stint:{a}:jobs", KEYS_GROUP,
+				    first()->daemon.consumer, "0", job->id, "JUSTID"},
+			7);
+	}
+}
+
 /* Requests of all kinds are under way when everything is freed. */
 static void
 end_in_the_middle_frees_all(void)
@@ -148,6 +206,8 @@ const struct scenario scenarios[] = {
 		cancel_meets_a_job_that_a_draining_daemon_puts_off},
 	{"job_is_delivered_to_a_suspended_daemon",
 		job_is_delivered_to_a_suspended_daemon},
+	{"audit_finds_what_a_daemon_holds_and_does_not_know",
+		audit_finds_what_a_daemon_holds_and_does_not_know},
 	{"end_in_the_middle_frees_all", end_in_the_middle_frees_all},
 	{NULL, NULL},
 };

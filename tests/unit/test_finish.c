@@ -12,7 +12,8 @@ enum {
 	HOUR_MS = 3600 * 1000,
 };
 
-#define KEY "stint:{q}:"
+#define KEY          "stint:{q}:"
+#define WITH_HANDLER "handlers: { h: { command: [/bin/true] } }"
 
 /* A Redis, a queue in it, and the jobs that "me" has read. */
 struct bench {
@@ -263,6 +264,56 @@ plain_ones_need_no_ids(void **state)
 	assert_no_jobs(b);
 }
 
+/* As another daemon does that got the job while we were suspended. */
+static void
+put_off(struct bench *b, const char *id)
+{
+	char text[TEXT_BYTES];
+
+	snprintf(text, sizeof text, "HSET " KEY "ids %s delayed", id);
+	free(ask(b, text));
+	snprintf(text, sizeof text, "HSET " KEY "bodies %s body", id);
+	free(ask(b, text));
+	snprintf(text, sizeof text, "HSET " KEY "state:%s status retrying", id);
+	free(ask(b, text));
+	snprintf(text, sizeof text, "ZADD " KEY "delayed 5000 %s", id);
+	free(ask(b, text));
+}
+
+static void
+plain_ones_that_come_late_take_away_their_retry(void **state)
+{
+	cleanup(bench_freep) struct bench *b = bench_new(WITH_HANDLER);
+	struct attempt *const a = hold(b, "retries 1");
+
+	(void)state;
+	end(b, a, JOB_OK);
+	end(b, hold(b, "id mine retries 2"), JOB_OK);
+	end(b, hold(b, ""), JOB_OK);
+	put_off(b, a->job->entry_id);
+	put_off(b, "mine");
+	put_off(b, "other");
+	assert_string_equal(finish(b, FINISH_PLAIN), "recorded recorded recorded");
+	assert_answer(b, "ZRANGE " KEY "delayed 0 -1", "[\"other\"]");
+	assert_answer(b, "HKEYS " KEY "bodies", "[\"other\"]");
+	assert_answer(b, "HKEYS " KEY "ids", "[\"other\"]");
+	assert_answer(b, "KEYS " KEY "state:*", "[\"" KEY "state:other\"]");
+}
+
+/* Their job may have been submitted again: what is delayed could be that one. */
+static void
+plain_ones_without_a_result_take_nothing_away(void **state)
+{
+	cleanup(bench_freep) struct bench *b =
+		bench_new("results: { store: none }\n" WITH_HANDLER);
+
+	(void)state;
+	end(b, hold(b, "id mine retries 2"), JOB_OK);
+	put_off(b, "mine");
+	assert_string_equal(finish(b, FINISH_PLAIN), "recorded");
+	assert_answer(b, "ZRANGE " KEY "delayed 0 -1", "[\"mine\"]");
+}
+
 static void
 failures_fill_the_dead_stream_up_to_its_cap(void **state)
 {
@@ -397,6 +448,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_ones_forget_the_ids_that_are_not_their_entries),
 		cmocka_unit_test(plain_ones_need_no_ids),
+		cmocka_unit_test(plain_ones_that_come_late_take_away_their_retry),
+		cmocka_unit_test(plain_ones_without_a_result_take_nothing_away),
 		cmocka_unit_test(failures_fill_the_dead_stream_up_to_its_cap),
 		cmocka_unit_test(what_is_put_aside_keeps_its_entry),
 		cmocka_unit_test(what_is_released_counts_deaths_and_interruptions),

@@ -43,6 +43,54 @@ a_job_that_waits_is_pulled_out_of_its_turn(void **state)
 	end(&me);
 }
 
+/* Entry 6-1 is a copy of job @id. */
+static void
+copy_waits(struct held *h, const char *id, const char *submitted)
+{
+	held_say(h, "XADD", "stint:{a}:jobs", "6-1", "id", id, "stint-submitted",
+		submitted, "handler", "h");
+	held_say(h, "HSET", "stint:{a}:ids", id, "6-1");
+}
+
+static void
+a_copy_that_waits_is_pulled_by_the_id_of_its_job(void **state)
+{
+	static const char *const ids[] = {"mine", "5-1"};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct held *h = *state;
+		struct queue *q = held_queue(h, "a");
+		struct me me;
+
+		copy_waits(h, ids[i], "5");
+		begin(&me, h, q);
+		say_control(h, "*", "command", "cancel", "id", ids[i]);
+		WAIT(&me, me.jobs == 1);
+		assert_string_equal(me.pulled, "6-1");
+		assert_string_equal(held_owner(h, q, "6-1"), "me 1");
+		end(&me);
+		held_say(h, "FLUSHALL");
+	}
+}
+
+static void
+a_copy_of_a_later_job_of_the_same_id_is_left_alone(void **state)
+{
+	struct held *h = *state;
+	struct queue *q = held_queue(h, "a");
+	struct me me;
+
+	say_control(h, "5000-1", "command", "cancel", "id", "mine");
+	say_control(h, "5000-2", "command", "cancel", "id", "5-1");
+	copy_waits(h, "mine", "5001");
+	held_say(h, "XADD", "stint:{a}:jobs", "7-1", "handler", "h");
+	begin(&me, h, q);
+	say_control(h, "*", "command", "cancel", "id", "7-1");
+	WAIT(&me, me.jobs == 1);
+	assert_string_equal(me.pulled, "7-1");
+	end(&me);
+}
+
 static void
 a_job_that_somebody_holds_or_that_is_unknown_is_left_alone(void **state)
 {
@@ -82,7 +130,7 @@ a_queue_that_was_never_read_is_no_trouble(void **state)
 }
 
 static void
-a_delayed_job_is_made_due_now(void **state)
+a_delayed_job_is_pulled_at_once(void **state)
 {
 	struct held *h = *state;
 	struct queue *q = held_queue(h, "a");
@@ -92,15 +140,16 @@ a_delayed_job_is_made_due_now(void **state)
 	put_off(h, "y", "1");
 	begin(&me, h, q);
 	say_control(h, "*", "command", "cancel", "id", "x");
-	WAIT(&me, me.dues == 1);
-	assert_string_equal(held_say(h, "ZSCORE", "stint:{a}:delayed", "x"), "\"0\"");
+	WAIT(&me, me.jobs == 1);
+	assert_string_equal(held_owner(h, q, me.pulled), "me 1");
+	assert_string_equal(held_say(h, "ZCARD", "stint:{a}:delayed"), "1");
 	assert_string_equal(
 		held_say(h, "ZSCORE", "stint:{a}:delayed", "y"), "\"9000000000000\"");
 	end(&me);
 }
 
 static void
-a_delayed_job_is_made_due_also_when_redis_has_no_memory_left(void **state)
+a_delayed_job_is_pulled_also_when_redis_has_no_memory_left(void **state)
 {
 	struct held *h = *state;
 	struct queue *q = held_queue(h, "a");
@@ -113,7 +162,7 @@ a_delayed_job_is_made_due_also_when_redis_has_no_memory_left(void **state)
 	WAIT(&me, me.cancels == 1);
 	held_say(h, "CONFIG", "SET", "maxmemory", "1");
 	control_pause(me.control, false);
-	WAIT(&me, me.dues == 1);
+	WAIT(&me, me.jobs == 1);
 	held_say(h, "CONFIG", "SET", "maxmemory", "0");
 	end(&me);
 }
@@ -130,10 +179,11 @@ an_old_cancel_does_not_touch_a_later_job_of_the_same_id(void **state)
 	put_off(h, "x", "5001");
 	put_off(h, "y", "5000");
 	begin(&me, h, q);
-	WAIT(&me, me.dues == 1);
+	WAIT(&me, me.jobs == 1);
 	assert_string_equal(
 		held_say(h, "ZSCORE", "stint:{a}:delayed", "x"), "\"9000000000000\"");
-	assert_string_equal(held_say(h, "ZSCORE", "stint:{a}:delayed", "y"), "\"0\"");
+	assert_string_equal(held_say(h, "HGET", "stint:{a}:ids", "x"), "nil");
+	assert_string_equal(held_say(h, "ZCARD", "stint:{a}:delayed"), "1");
 	end(&me);
 }
 
@@ -294,10 +344,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HELD_TEST(a_job_that_waits_is_pulled_out_of_its_turn),
+		HELD_TEST(a_copy_that_waits_is_pulled_by_the_id_of_its_job),
+		HELD_TEST(a_copy_of_a_later_job_of_the_same_id_is_left_alone),
 		HELD_TEST(a_job_that_somebody_holds_or_that_is_unknown_is_left_alone),
 		HELD_TEST(a_queue_that_was_never_read_is_no_trouble),
-		HELD_TEST(a_delayed_job_is_made_due_now),
-		HELD_TEST(a_delayed_job_is_made_due_also_when_redis_has_no_memory_left),
+		HELD_TEST(a_delayed_job_is_pulled_at_once),
+		HELD_TEST(a_delayed_job_is_pulled_also_when_redis_has_no_memory_left),
 		HELD_TEST(an_old_cancel_does_not_touch_a_later_job_of_the_same_id),
 		HELD_TEST(a_body_that_cannot_be_read_stops_nothing),
 		HELD_TEST(many_cancels_are_applied_all),

@@ -13,19 +13,10 @@
 local jobs, ids, delayed, bodies, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = now_ms()
 
-local function has_field(fields, name)
-  for i = 1, #fields, 2 do
-    if fields[i] == name then
-      return true
-    end
-  end
-  return false
-end
-
 -- The job of an entry without an id of its own is called like the entry.
 local function is_entry_called(id)
   local fields = string.find(id, '^%d+%-%d+$') and fields_of(jobs, id)
-  return fields and not has_field(fields, 'id')
+  return fields and not field(fields, 'id')
 end
 
 -- Is there another job of this id? One that `ids` names but that is gone does not count:

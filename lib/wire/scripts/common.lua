@@ -73,6 +73,16 @@ local function fields_of_mine(entry)
   return range[1][2]
 end
 
+-- The value of the first field of this name; nil when there is none.
+local function field(fields, name)
+  for i = 1, #fields - 1, 2 do
+    if fields[i] == name then
+      return fields[i + 1]
+    end
+  end
+  return nil
+end
+
 -- Append to @list the fields whose name is not in @without.
 local function add_fields(list, fields, without)
   for i = 1, math.min(#fields, FIELDS_MAX) - 1, 2 do

@@ -1,7 +1,7 @@
 -- finish: record results, acknowledge and remove jobs, in one atomic step
 --
--- KEYS  jobs, dead, ids, stats, then for each job: its result, its reply stream (or jobs
---       again: none)
+-- KEYS  jobs, dead, ids, stats, delayed, bodies, then for each job: its result, its reply
+--       stream (or jobs again: none), its state
 -- ARGV  group, consumer, most dead letters, most bytes of them, most replies, then for
 --       each job: entry id, kind, store (1 or 0), ttl in ms, job id, result
 -- kind  ok      the first completion wins, whoever holds the entry: a daemon that was
@@ -16,7 +16,7 @@
 --
 -- XACK is the first write, which is why a Redis that is out of memory can be drained: see
 -- begin_writing(). Where no result is stored it tells whether this was the first.
-local jobs, dead, ids, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local jobs, dead, ids, stats, delayed, bodies = unpack(KEYS, 1, 6)
 local group = ARGV[1]
 local dead_max, dead_max_bytes, reply_max = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
@@ -64,9 +64,18 @@ local function add_reply(reply, ttl, id, result)
   redis.call('PEXPIRE', reply, ttl)
 end
 
+-- While its daemon was suspended another one may have got the job, failed, and put it off.
+local function forget_retry(id, state)
+  if redis.call('ZREM', delayed, id) == 1 then
+    redis.call('HDEL', bodies, id)
+    redis.call('DEL', state)
+    forget_id(ids, id, 'delayed')
+  end
+end
+
 local codes = {}
-for i = 0, (#KEYS - 4) / 2 - 1 do
-  local result_key, reply_key = KEYS[5 + 2 * i], KEYS[6 + 2 * i]
+for i = 0, (#KEYS - 6) / 3 - 1 do
+  local result_key, reply_key, state = unpack(KEYS, 7 + 3 * i, 9 + 3 * i)
   local entry, kind, store, ttl, id, result = unpack(ARGV, 6 + 6 * i, 11 + 6 * i)
   local code = 0
   if kind == 'ok' or is_mine(entry) then
@@ -87,6 +96,10 @@ for i = 0, (#KEYS - 4) / 2 - 1 do
     -- jobs that follow.
     if id ~= entry then
       pcall(forget_id, ids, id, entry)
+    end
+    -- without a result, what is delayed could be another job of the same id
+    if kind == 'ok' and store == '1' then
+      pcall(forget_retry, id, state)
     end
     if first and reply_key ~= jobs and not pcall(add_reply, reply_key, ttl, id, result) then
       code = code + 4

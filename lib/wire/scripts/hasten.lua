@@ -14,15 +14,6 @@ local function body_of(id)
   return is_read and type(fields) == 'table' and fields or {}
 end
 
-local function field(fields, name)
-  for i = 1, #fields, 2 do
-    if fields[i] == name then
-      return fields[i + 1]
-    end
-  end
-  return nil
-end
-
 local hastened = 0
 for i = 1, #ARGV, 2 do
   local id, cancelled = ARGV[i], ARGV[i + 1]

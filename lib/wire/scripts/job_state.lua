@@ -3,7 +3,8 @@
 -- KEYS  jobs, ids, delayed, state of the job, result of the job
 -- ARGV  group, job id
 -- Returns finished, delayed, retrying, running (a daemon holds it), waiting or unknown:
--- also of a job that waits under an id of its own, which there is no index of.
+-- also of a job under an id of its own that no daemon has read yet: there is no index of
+-- those.
 local jobs, ids, delayed, state, result = unpack(KEYS)
 local group, id = ARGV[1], ARGV[2]
 
