@@ -24,7 +24,7 @@ DAEMON_LIBS = -levent_core -lhiredis -lyaml
 CTL_LIBS    = -lhiredis -lyaml -ljansson
 
 obj         = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-LIB_OBJ    := $(call obj,$(wildcard lib/base/*.c lib/conc/*.c))
+LIB_OBJ    := $(call obj,$(wildcard lib/base/*.c lib/conc/*.c lib/plugin/*.c))
 WIRE_OBJ   := $(call obj,$(wildcard lib/wire/*.c))
 CLIENT_OBJ := $(call obj,$(wildcard lib/client/*.c))
 CONFIG_OBJ := $(call obj,$(wildcard daemon/config/*.c))

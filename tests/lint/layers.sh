@@ -10,10 +10,11 @@ cd "$(dirname "$0")/../.."
 
 awk '
 BEGIN {
-    lib = "lib/base lib/conc lib/wire lib/client"
+    lib = "lib/base lib/conc lib/plugin lib/wire lib/client"
     row["lib/include/stint"] = ""
     row["lib/base"] = ""
     row["lib/conc"] = "lib/base"
+    row["lib/plugin"] = "lib/base"
     row["lib/wire"] = "lib/base scripts.inc"
     row["lib/client"] = "lib/base lib/wire"
     row["daemon/obs"] = "daemon/config " lib

@@ -23,9 +23,11 @@
 #ifdef __cplusplus
 #define STINT_BEGIN_DECLS extern "C" {
 #define STINT_END_DECLS   }
+#define STINT_EXTERN_C    extern "C"
 #else
 #define STINT_BEGIN_DECLS
 #define STINT_END_DECLS
+#define STINT_EXTERN_C extern
 #endif
 
 #endif

@@ -16,6 +16,7 @@
  * run.h    one function over many inputs, and all its results
  * pipeline.h  stages in a row, channels between
  * leak.h   leak check: what is still alive, and where it was made
+ * plugin.h  handlers that stintd loads: shared objects in C
  */
 #ifndef STINT_STINT_H
 #define STINT_STINT_H
@@ -31,6 +32,7 @@
 #include <stint/leak.h>
 #include <stint/once.h>
 #include <stint/pipeline.h>
+#include <stint/plugin.h>
 #include <stint/pool.h>
 #include <stint/results.h>
 #include <stint/run.h>
