@@ -32,6 +32,11 @@ CTL_OBJ    := $(call obj,$(wildcard daemon/ctl/*.c))
 DAEMON_OBJ := $(call obj,$(filter-out daemon/main.c,$(wildcard daemon/*.c)) \
               $(wildcard daemon/core/*.c daemon/redis/*.c daemon/queue/*.c \
               daemon/handler/*.c daemon/obs/*.c)) $(CONFIG_OBJ)
+HOST_OBJ   := $(call obj,$(wildcard daemon/host/*.c) daemon/handler/plugin_load.c \
+              daemon/handler/frame.c lib/wire/resp.c)
+PLUGINS    := $(BUILD)/plugins/digest.so
+TEST_PLUGINS := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so, \
+              $(wildcard tests/plugins/*.c))
 SCRIPT_DIR ?= lib/wire/scripts
 SCRIPTS    := $(filter-out %/common.lua,$(wildcard $(SCRIPT_DIR)/*.lua))
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
@@ -40,20 +45,22 @@ MAN        := $(patsubst %.scd,$(BUILD)/man/%,$(notdir $(wildcard lib/man/*.scd 
 BENCH      := $(patsubst tests/bench/%.c,$(BUILD)/bench-tools/%,$(wildcard tests/bench/*.c))
 C_FILES    := $(sort $(wildcard lib/*/*.[ch] lib/include/stint/*.h daemon/*.[ch] \
               daemon/*/*.[ch] tests/unit/*.[ch] tests/bench/*.[ch] tests/torture/*.[ch] \
-              tests/sim/*.[ch] tests/install/*.[ch]))
+              tests/sim/*.[ch] tests/install/*.[ch] tests/plugins/*.[ch] config/examples/*.c))
 # The simulation has the daemon's logic, with its own Redis, loop, workers and log.
 SIM_OBJ    := $(call obj,$(wildcard tests/sim/*.c))
-SIM_DAEMON := $(call obj,daemon/redis/script.c daemon/redis/unblock.c daemon/redis/words.c) $(filter-out $(call obj,daemon/dev.c \
+SIM_DAEMON := $(call obj,daemon/handler/confine.c daemon/handler/ending.c daemon/redis/script.c daemon/redis/unblock.c daemon/redis/words.c) $(filter-out $(call obj,daemon/dev.c \
               daemon/core/loop.c daemon/core/lanes.c daemon/core/workers.c daemon/queue/identity.c \
               $(wildcard daemon/obs/log*.c daemon/redis/*.c daemon/handler/*.c)),$(DAEMON_OBJ))
 Q          := $(if $(V),,@)
 
 .PHONY: sim all help demo check lint format bench man install uninstall clean tests bench-build \
         torture torture-tools
-all: $(BUILD)/stintd $(BUILD)/stintctl $(BUILD)/libstint.so $(BUILD)/libstint.a
+all: $(BUILD)/stintd $(BUILD)/stintctl $(BUILD)/stint-host $(BUILD)/libstint.so \
+     $(BUILD)/libstint.a $(PLUGINS)
 
 help:
-	@echo 'make            stintd, stintctl, libstint.so and libstint.a in build/'
+	@echo 'make            stintd, stintctl, stint-host, libstint.so, libstint.a and the'
+	@echo '                example plugin in build/'
 	@echo 'make demo       see it work: installs what it needs, runs jobs with a private Redis'
 	@echo 'make check      all tests, also under sanitizers (installs what it needs)'
 	@echo 'make torture    jobs and faults until it breaks;  ARGS="--seed N --jobs N --faults N"'
@@ -67,8 +74,24 @@ help:
 
 # ---- programs and library ----
 
+# Programs that load plugins have all of libstint inside, and offer it: a plugin must use
+# theirs, never a second copy. What is not marked STINT_API is hidden by the compiler.
+OFFERED    := -rdynamic -Wl,--whole-archive $(BUILD)/libstint.a -Wl,--no-whole-archive
+
 $(BUILD)/stintd: $(call obj,daemon/main.c) $(DAEMON_OBJ) $(WIRE_OBJ) $(BUILD)/libstint.a
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter-out %.a,$^) $(OFFERED) $(DAEMON_LIBS)
+
+$(BUILD)/stint-host: $(HOST_OBJ) $(BUILD)/libstint.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter-out %.a,$^) $(OFFERED)
+
+# As their authors would make them, but for the sanitizers.
+PLUGIN_CC   = $(CC) -O2 $(WARN) -D_GNU_SOURCE -shared -fPIC -Ilib/include $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
+$(BUILD)/plugins/%.so: config/examples/%.c $(wildcard lib/include/stint/*.h) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(PLUGIN_CC) -std=c11 -o $@ $<
+$(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(wildcard lib/include/stint/*.h) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(PLUGIN_CC) -std=gnu17 -o $@ $<
 
 $(BUILD)/stintctl: $(CTL_OBJ) $(CLIENT_OBJ) $(CONFIG_OBJ) $(WIRE_OBJ) $(BUILD)/libstint.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS)
@@ -101,7 +124,7 @@ demo:
 
 # ---- tests ----
 
-tests: all $(UNIT) torture-tools
+tests: all $(UNIT) torture-tools $(TEST_PLUGINS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(DAEMON_OBJ) $(CLIENT_OBJ) $(WIRE_OBJ) \
                   $(BUILD)/libstint.a
 	@mkdir -p $(@D)
@@ -180,9 +203,12 @@ PUBLIC_HEADERS := $(wildcard lib/include/stint/*.h)
 
 install: all
 	install -d $(DEST)/bin $(DEST)/sbin $(DEST)/lib/pkgconfig $(DEST)/include/stint \
-	  $(DEST)/share/stint/examples $(DESTDIR)/etc/stint
+	  $(DEST)/share/stint/examples $(DEST)/libexec/stint $(DEST)/lib/stint/plugins \
+	  $(DESTDIR)/etc/stint
 	install -m 755 $(BUILD)/stintd $(DEST)/sbin/stintd
 	install -m 755 $(BUILD)/stintctl $(DEST)/bin/stintctl
+	install -m 755 $(BUILD)/stint-host $(DEST)/libexec/stint/stint-host
+	install -m 644 $(PLUGINS) $(DEST)/lib/stint/plugins
 	install -m 755 $(BUILD)/libstint.so $(DEST)/lib/libstint.so.$(ABI)
 	ln -sf libstint.so.$(ABI) $(DEST)/lib/libstint.so
 	install -m 644 $(BUILD)/libstint.a $(DEST)/lib/libstint.a
@@ -191,7 +217,7 @@ install: all
 	  > $(DEST)/lib/pkgconfig/stint.pc
 	install -d $(DEST)/lib/systemd/catalog
 	install -m 644 packaging/systemd/stint.catalog $(DEST)/lib/systemd/catalog
-	install -m 644 $(wildcard config/examples/*.yaml) $(DEST)/share/stint/examples
+	install -m 644 $(wildcard config/examples/*.yaml config/examples/*.c) $(DEST)/share/stint/examples
 	install -m 644 config/stint.yaml $(DEST)/share/stint/stint.yaml
 	install -d $(DEST)/share/stint/sdk/python $(DEST)/share/stint/sdk/node
 	install -m 644 lib/sdk/FRAMES.md lib/sdk/conformance.py $(DEST)/share/stint/sdk
@@ -209,7 +235,8 @@ install: all
 uninstall:
 	rm -f $(DEST)/sbin/stintd $(DEST)/bin/stintctl $(DEST)/lib/libstint.so.$(ABI) \
 	  $(DEST)/lib/libstint.so $(DEST)/lib/libstint.a $(DEST)/lib/pkgconfig/stint.pc \
-	  $(DEST)/lib/systemd/catalog/stint.catalog
+	  $(DEST)/lib/systemd/catalog/stint.catalog $(DEST)/libexec/stint/stint-host \
+	  $(addprefix $(DEST)/lib/stint/plugins/,$(notdir $(PLUGINS)))
 	rm -rf $(DEST)/include/stint $(DEST)/share/stint
 	rm -f $(addprefix $(DEST)/share/man/man?/,$(notdir $(MAN)) stint_*.3)
 

@@ -72,17 +72,19 @@ daemon_set_status(struct daemon *d, void (*tell)(const char *status))
 	const struct flight_counts *counts = flight_counts(d->flight);
 	const size_t waiting =
 		dispatch_waiting_count(d->dispatch) + aside_count(d->aside);
-	char text[256], limited[64] = "";
+	char text[256], stuck[40] = "", limited[64] = "";
 
+	if (daemon_stuck_count(d) > 0)
+		snprintf(stuck, sizeof stuck, "%zu stuck, ", daemon_stuck_count(d));
 	if (waiting > 0)
 		snprintf(
 			limited, sizeof limited, ", %zu wait for their handler", waiting);
 	snprintf(text, sizeof text,
-		"%s%zu/%zu busy, %zu queue%s, %" PRIu64 " done, %" PRIu64 " failed%s",
+		"%s%zu/%zu busy, %s%zu queue%s, %" PRIu64 " done, %" PRIu64 " failed%s",
 		d->redis_fault[0] ? "redis away, "
 		: d->is_quiet     ? "quiet, "
 				  : "",
-		workers_busy(d->workers), workers_count(d->workers),
+		workers_busy(d->workers), workers_count(d->workers), stuck,
 		d->config->queue_count, d->config->queue_count == 1 ? "" : "s",
 		counts->done, counts->failed, limited);
 	tell(text);
@@ -144,6 +146,26 @@ on_zygote_gone(void *arg)
 		stop(d, "zygote died");
 }
 
+size_t
+daemon_stuck_count(const struct daemon *d)
+{
+	return d->dispatch ? dispatch_stuck_count(d->dispatch) : 0;
+}
+
+void
+daemon_on_stuck(void *arg, size_t count)
+{
+	struct daemon *d = arg;
+
+	daemon_set_status(d, notify_status);
+	if (count < (size_t)d->config->max_stuck || d->drain.state != DRAIN_RUNNING)
+		return;
+	log_error("plugins keep too many threads; stopping, start me again",
+		F_MESSAGE_ID(LOG_ID_MAX_STUCK), F_INT("stuck", count));
+	d->exit_code = EXIT_SOFTWARE;
+	stop(d, "max_stuck");
+}
+
 /* ---- signals ---- */
 
 void
@@ -188,7 +210,8 @@ log_state(struct daemon *d)
 		F_INT("put_aside", counts->put_aside),
 		F_INT("duplicates", counts->duplicates),
 		F_INT("reclaimed", counts->reclaimed),
-		F_INT("run_us", dispatch_run_us(d->dispatch)));
+		F_INT("run_us", dispatch_run_us(d->dispatch)),
+		F_INT("stuck", daemon_stuck_count(d)));
 	dispatch_log(d->dispatch);
 	aside_log(d->aside);
 	flight_log(d->flight);
@@ -257,16 +280,22 @@ prepare(struct daemon *d, struct stint_err *err)
 	return watch_zygote(d, err);
 }
 
-static void
+/* Return: do plugins keep threads, so that not all could be freed? */
+static bool
 clean_up(struct daemon *d)
 {
+	const bool is_stuck = daemon_stuck_count(d) > 0;
+
 	loop_watch_stop(&d->zygote_watch);
 	loop_timer_stop(&d->start_timer);
 	loop_timer_stop(&d->status_timer);
 	close_fd(&d->zygote_pidfd);
 	daemon_close(d);
+	if (is_stuck)
+		return true;
 	loop_fini(&d->loop);
 	config_unref(d->config);
+	return false;
 }
 
 /* How jobs are held to their limits. */
@@ -286,7 +315,7 @@ log_cgroup(const struct cgroup *cg)
 }
 
 int
-daemon_run(const struct daemon_opts *opts, struct config *config)
+daemon_run(const struct daemon_opts *opts, struct config *config, bool *ret_is_stuck)
 {
 	struct daemon d = {.opts = opts,
 		.config = config_ref(config),
@@ -307,6 +336,6 @@ daemon_run(const struct daemon_opts *opts, struct config *config)
 			F_INT("done", flight_counts(d.flight)->done),
 			F_INT("handed_back", flight_counts(d.flight)->handed_back));
 	}
-	clean_up(&d);
+	*ret_is_stuck = clean_up(&d);
 	return d.exit_code;
 }

@@ -5,6 +5,7 @@
 #define DAEMON_DAEMON_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stint/err.h>
 #include "daemon/config/config.h"
 #include "daemon/handler/cgroup.h"
@@ -32,7 +33,14 @@ void daemon_signals(sigset_t *ret);
 /* Load and check the configuration, and print its faults. 0 or -errno. */
 int daemon_load(const struct daemon_opts *opts, struct config **ret, struct buf *faults);
 
-/* Run until a signal ends it. Return: the exit code. */
-int daemon_run(const struct daemon_opts *opts, struct config *config);
+/**
+ * daemon_run() - run until a signal ends it
+ * @ret_is_stuck: some of its threads are still in a plugin that does not return. They
+ *                can only end with the process, which must not free what they may use,
+ *                nor run the destructors of what they run: _exit(2).
+ *
+ * Return: the exit code.
+ */
+int daemon_run(const struct daemon_opts *opts, struct config *config, bool *ret_is_stuck);
 
 #endif

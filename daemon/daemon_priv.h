@@ -110,6 +110,10 @@ bool daemon_has_read_control(struct daemon *d);
 /* Tell the service manager, in one of notify.h's words, with the counts of the moment. */
 void daemon_set_status(struct daemon *d, void (*tell)(const char *status));
 
+/* Threads that plugins keep, and what to do with so many. */
+size_t daemon_stuck_count(const struct daemon *d);
+void daemon_on_stuck(void *arg, size_t count); /* @arg: the daemon */
+
 /* All is stored, or given up: leave the loop. */
 void daemon_drained(struct daemon *d, bool all_stored);
 
@@ -118,6 +122,9 @@ void daemon_drained(struct daemon *d, bool all_stored);
 /* Make every part, then connect. The loop, the names and the configuration are there.
  * Return: 0; -errno and @err, then daemon_close() frees what was made. */
 int daemon_open(struct daemon *d, struct stint_err *err);
+
+/* While plugins keep threads, only the others are waited for: all that these may touch
+ * stays until the process ends. */
 void daemon_close(struct daemon *d);
 
 /* ---- wires.c: the parts' tables of whom they tell; their arg is the daemon ---- */

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include "daemon/daemon.h"
 #include "daemon/dev.h"
+#include "daemon/handler/plugins.h"
 #include "lib/base/cleanup.h"
 #include "lib/wire/url.h"
 
@@ -99,6 +100,32 @@ load(const struct daemon_opts *opts, struct config **ret)
 	return EXIT_CONFIG;
 }
 
+static int
+tell(int r, struct buf *faults)
+{
+	if (r == -ENOMEM)
+		fputs("stintd: no memory to load plugins\n", stderr);
+	else if (r < 0)
+		fputs(buf_cstr(faults), stderr);
+	return r < 0 ? EXIT_CONFIG : 0;
+}
+
+static int
+check_plugins(const struct config *config, bool with_threads)
+{
+	cleanup(buf_fini) struct buf faults = {0};
+
+	return tell(plugins_check(config, with_threads, &faults), &faults);
+}
+
+static int
+load_plugins(struct config *config)
+{
+	cleanup(buf_fini) struct buf faults = {0};
+
+	return tell(plugins_load(config, &faults), &faults);
+}
+
 /* Each running command needs a handful of descriptors. */
 static void
 raise_file_limit(void)
@@ -112,18 +139,24 @@ raise_file_limit(void)
 }
 
 static int
-run(struct daemon_opts *opts, struct config *config)
+run(struct daemon_opts *opts, struct config *config, bool *ret_is_stuck)
 {
 	struct stint_err err = {0};
 	int code;
 
+	code = check_plugins(config, false);
+	if (code != 0)
+		return code;
 	cgroup_take(&opts->cgroup);
 	if (zygote_start(&opts->cgroup, &opts->zygote, &err) < 0) {
 		fprintf(stderr, "stintd: %s\n", err.msg);
 		return EXIT_SOFTWARE;
 	}
 	raise_file_limit();
-	code = daemon_run(opts, config);
+	/* behind the fork of the zygote: they may start threads */
+	code = load_plugins(config);
+	if (code == 0)
+		code = daemon_run(opts, config, ret_is_stuck);
 	zygote_stop(opts->zygote);
 	cgroup_close(&opts->cgroup);
 	return code;
@@ -137,6 +170,7 @@ main(int argc, char **argv)
 	struct stint_err err = {0};
 	struct dev *dev = NULL;
 	struct args args;
+	bool is_stuck = false;
 	sigset_t signals;
 	int code;
 
@@ -154,6 +188,8 @@ main(int argc, char **argv)
 					 : DEFAULT_CONFIG;
 	opts.config_text = opts.config_path ? NULL : dev_config;
 	code = load(&opts, &config);
+	if (code == 0 && args.is_check)
+		code = check_plugins(config, true);
 	if (code == 0 && args.is_check) {
 		printf("%s: no faults\n",
 			opts.config_path ? opts.config_path : "built in");
@@ -165,9 +201,11 @@ main(int argc, char **argv)
 		config_unref(config);
 		config = NULL;
 		code = load(&opts, &config);
-		code = code == 0 ? run(&opts, config) : code;
+		code = code == 0 ? run(&opts, config, &is_stuck) : code;
 	}
 	dev_stop(dev);
+	if (is_stuck)
+		_exit(code);
 	config_unref(config);
 	return code;
 }

@@ -37,6 +37,7 @@ make_runners(struct daemon *d, struct stint_err *err)
 	struct dispatch_opts dispatch = {.loop = &d->loop,
 		.flight = d->flight,
 		.on_change = daemon_on_change,
+		.on_stuck = daemon_on_stuck,
 		.arg = d};
 	int r = workers_new((size_t)d->config->concurrency, d->opts->zygote, d->name,
 		&d->workers, err);
@@ -160,6 +161,8 @@ daemon_close(struct daemon *d)
 	if (d->dispatch)
 		dispatch_cancel_all(d->dispatch, HANDLER_CAUSE_SHUTDOWN,
 			"the daemon is shutting down");
+	if (daemon_stuck_count(d) > 0)
+		return workers_leave(d->workers);
 	workers_free(d->workers);
 	/* in reverse: what was waiting for one connection may still look at those before
 	 */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "daemon/handler/plugins.h"
 #include "daemon/obs/log.h"
 #include "daemon/obs/log_ids.h"
 #include "daemon/obs/notify.h"
@@ -103,6 +104,22 @@ apply(struct daemon *d, struct config *config)
 	daemon_unblock(d);           /* so that the next read sees the new queues */
 }
 
+static int
+load(struct daemon *d, struct config **ret, struct buf *faults)
+{
+	struct config *config;
+	int r = daemon_load(d->opts, &config, faults);
+
+	if (r < 0)
+		return r;
+	r = plugins_load(config, faults);
+	if (r < 0)
+		config_unref(config);
+	else
+		*ret = config;
+	return r;
+}
+
 void
 daemon_reload(struct daemon *d)
 {
@@ -112,7 +129,7 @@ daemon_reload(struct daemon *d)
 	if (d->drain.state != DRAIN_RUNNING)
 		return;
 	notify_reloading();
-	if (daemon_load(d->opts, &config, &faults) < 0) {
+	if (load(d, &config, &faults) < 0) {
 		buf_cstr(&faults);
 		log_lines(&faults);
 		log_error("configuration not reloaded, the old one stays",

@@ -48,6 +48,7 @@ config_free_handler(struct handler_conf *h)
 	config_free_strings(h->argv);
 	config_free_strings(h->environment);
 	free(h->directory);
+	free(h->plugin);
 	free(h);
 }
 

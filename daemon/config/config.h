@@ -12,11 +12,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
+#include <stint/plugin.h>
 #include <sys/types.h>
 #include <uthash.h>
 #include "daemon/obs/log.h"
 #include "lib/base/buf.h"
 #include "lib/wire/url.h"
+
+enum isolation { ISOLATION_PROCESS, ISOLATION_THREAD };
+
+/* Which file a plugin is, when the configuration was read. */
+struct plugin_stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t bytes;
+	struct timespec changed;
+};
 
 enum result_store { STORE_ALL, STORE_FAILURES, STORE_NONE };
 
@@ -42,8 +54,16 @@ struct handler_account {
 
 struct handler_conf {
 	char *name;
-	bool is_worker;     /* argv is `worker`, else `command` */
-	char **argv;        /* NULL-terminated */
+	bool is_worker; /* its process stays: `worker`, or `plugin` but in a thread */
+	char **argv;    /* NULL-terminated; NULL: it runs in a thread */
+	char *plugin;   /* absolute path; NULL: it is none */
+	struct plugin_stamp plugin_stamp;
+	int plugin_line; /* where the file names it, for faults that are found later */
+	int plugin_column;
+	enum isolation isolation; /* of a plugin */
+	/* Of a plugin in a thread: set once by the loop (handler/plugins.h) before any
+	 * worker sees the snapshot; NULL until then. */
+	stint_plugin_fn run;
 	char **environment; /* "NAME=value", NULL-terminated; never NULL */
 	char *directory;    /* NULL: the daemon's own */
 	struct handler_limits limits;
@@ -86,6 +106,7 @@ struct config {
 	int64_t default_payload_limit_bytes; /* defaults.payload_limit, likewise */
 	int64_t unknown_handler_ms;          /* 0: reject at once */
 	int64_t lease_ms;
+	int max_stuck;      /* threads that plugins keep, before the daemon gives up */
 	int max_deliveries; /* of a job whose daemons die, before it is given up */
 	int dead_max_count; /* letters kept in each queue's dead stream */
 	int64_t dead_max_bytes;

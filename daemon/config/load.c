@@ -92,31 +92,6 @@ check_retries(struct loader *l, const struct yaml_tree *section)
 			h->retries, h->max_retries);
 }
 
-/* What a handler is, and the keys that only one kind of it has. */
-static void
-check_kind(struct loader *l, const struct yaml_tree *section)
-{
-	const struct yaml_tree *worker = yaml_tree_find(section, "worker");
-	bool has_command = yaml_tree_find(section, "command") != NULL;
-
-	if (section->kind != TREE_MAP && section->kind != TREE_NULL)
-		return;
-	l->handler->is_worker = worker != NULL;
-	if (worker && has_command)
-		faults_at(&l->faults, worker,
-			"expected only one of \"command\" and \"worker\", got both");
-	if (!worker && !has_command)
-		faults_at(&l->faults, section,
-			"expected the key \"command\" or \"worker\", got none");
-	for (const struct yaml_tree *n = worker ? NULL : section->first; n; n = n->next) {
-		const struct schema_key *row = schema_find("handlers.*", n->key);
-
-		if (row && row->flags & KEY_OF_WORKER)
-			faults_at(&l->faults, n,
-				"expected only for a handler with \"worker\"");
-	}
-}
-
 static struct handler_conf *
 new_handler(const struct handler_conf *preset, const char *name)
 {
@@ -150,7 +125,7 @@ load_handler(struct loader *l, const struct yaml_tree *node)
 	}
 	l->handler = h;
 	load_section(l, "handlers.*", node);
-	check_kind(l, node);
+	kind_check(l, node);
 	check_retries(l, node);
 	account_resolve(l, node);
 	l->handler = &l->preset;

@@ -42,6 +42,14 @@ void value_load_argv(
 void value_load_environment(
 	struct loader *l, const struct schema_key *row, const struct yaml_tree *node);
 
+/* KEY_PLUGIN. */
+void value_load_plugin(
+	struct loader *l, const struct schema_key *row, const struct yaml_tree *node);
+
+/* All keys of a handler's section are loaded: which kind of handler it is, and those that
+ * another kind has. */
+void kind_check(struct loader *l, const struct yaml_tree *section);
+
 /* A text with ${NAME} and $$ replaced, to be freed; NULL after a fault ("expected
  * @what, got ...") or without memory. */
 char *value_text(struct loader *l, const struct yaml_tree *node, const char *what);

@@ -25,14 +25,17 @@ enum schema_type {
 	KEY_ENVIRONMENT,   /* char **: "NAME=value", NULL-terminated */
 	KEY_FOLDER,        /* char *: an absolute path */
 	KEY_ACCOUNT,       /* char *: name or number of a user or group */
+	KEY_PLUGIN,        /* char *: the path of a shared object; and its stamp */
 };
 
 enum schema_flags {
-	KEY_OF_WORKER = 1 << 0,     /* only for a handler that has `worker` */
+	KEY_OF_WORKER = 1 << 0,     /* only for a handler whose process stays */
 	KEY_NEEDS_RESTART = 1 << 1, /* a reload cannot change it */
 	KEY_FOR_CLIENTS = 1 << 2,   /* read by config_load_redis(), too */
 	KEY_OF_HANDLER =
 		1 << 3, /* the field is in struct handler_conf, else in struct config */
+	KEY_OF_PLUGIN = 1 << 4,  /* only for a handler that has `plugin` */
+	KEY_OF_PROCESS = 1 << 5, /* not for one that runs in a thread of the daemon */
 };
 
 struct schema_key {

@@ -306,6 +306,9 @@ value_load(struct loader *l, const struct schema_key *row, const struct yaml_tre
 	case KEY_ACCOUNT:
 		load_string(l, row, node, is_not_empty, "a name or a number");
 		break;
+	case KEY_PLUGIN:
+		value_load_plugin(l, row, node);
+		break;
 	case KEY_PASSWORD_FILE:
 		load_string(l, row, node, is_not_empty, "the name of a file");
 		l->password_file = node;

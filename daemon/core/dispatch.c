@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <stint/clock.h>
 #include "daemon/core/lanes.h"
+#include "daemon/core/stuck.h"
 #include "lib/base/cleanup.h"
 
 enum {
@@ -46,6 +47,7 @@ struct dispatch {
 	int64_t last_collect_ms;
 	struct loop_watch outcomes_watch;
 	struct loop_timer stale_timer;
+	struct stuck *stuck;
 };
 
 /* ---- to the workers ---- */
@@ -134,6 +136,8 @@ dispatch_flush(struct dispatch *d)
 			a = TAILQ_FIRST(&d->fresh)) {
 			TAILQ_REMOVE(&d->fresh, a, link);
 			batch[n++] = a;
+			if (a->handler->run)
+				stuck_watch(d->stuck);
 		}
 		pushed = n > 0 ? workers_push(d->o.workers, batch, n) : 0;
 		d->out_count += pushed;
@@ -200,10 +204,28 @@ on_outcomes(void *arg)
 	 * channel's descriptor stays readable as long as there is more. */
 	n = workers_collect(d->o.workers, batch, BATCH);
 	for (size_t i = 0; i < n; i++)
-		on_outcome(d, batch[i]);
+		if (batch[i]->is_kept)
+			stuck_return(d->stuck, batch[i]);
+		else
+			on_outcome(d, batch[i]);
 	if (n == 0)
 		return;
 	d->last_collect_ms = stint_now_ms();
+	if (lanes_waiting_count(d->lanes) > 0)
+		dispatch_flush(d);
+	d->o.on_change(d->o.arg);
+}
+
+/* Its plugin keeps its thread, but the job is over, and so for its handler's limit. */
+static void
+on_given_up(void *arg, struct attempt *a)
+{
+	struct dispatch *d = arg;
+
+	d->out_count--;
+	lanes_end(d->lanes, a);
+	flight_conclude(d->o.flight, a);
+	d->o.on_stuck(d->o.arg, stuck_count(d->stuck));
 	if (lanes_waiting_count(d->lanes) > 0)
 		dispatch_flush(d);
 	d->o.on_change(d->o.arg);
@@ -295,6 +317,12 @@ dispatch_running_count(const struct dispatch *d)
 	return d->out_count;
 }
 
+size_t
+dispatch_stuck_count(const struct dispatch *d)
+{
+	return stuck_count(d->stuck);
+}
+
 int64_t
 dispatch_run_us(const struct dispatch *d)
 {
@@ -311,6 +339,11 @@ int
 dispatch_new(const struct dispatch_opts *opts, struct dispatch **ret)
 {
 	cleanup(dispatch_freep) struct dispatch *d = calloc(1, sizeof *d);
+	struct stuck_opts stuck = {.loop = opts->loop,
+		.workers = opts->workers,
+		.flight = opts->flight,
+		.on_given_up = on_given_up,
+		.arg = d};
 	int r;
 
 	if (!d)
@@ -319,6 +352,8 @@ dispatch_new(const struct dispatch_opts *opts, struct dispatch **ret)
 	TAILQ_INIT(&d->fresh);
 	loop_timer_init(&d->stale_timer, opts->loop, on_stale, d);
 	r = lanes_new(&d->lanes);
+	if (r == 0)
+		r = stuck_new(&stuck, &d->stuck);
 	if (r < 0)
 		return r;
 	r = loop_watch_start(&d->outcomes_watch, opts->loop, workers_fd(opts->workers),
@@ -337,5 +372,6 @@ dispatch_free(struct dispatch *d)
 	loop_watch_stop(&d->outcomes_watch);
 	loop_timer_stop(&d->stale_timer);
 	lanes_free(d->lanes);
+	stuck_free(d->stuck);
 	free(d);
 }

@@ -20,6 +20,8 @@ struct dispatch_opts {
 	struct workers *workers;
 	struct flight *flight;
 	void (*on_change)(void *arg); /* jobs came back: credit, drain, status */
+	/* a plugin keeps a worker's thread: so many are kept (stuck.h) */
+	void (*on_stuck)(void *arg, size_t count);
 	void *arg;
 };
 
@@ -59,6 +61,7 @@ size_t dispatch_running_count(const struct dispatch *d); /* with workers, begun 
 bool dispatch_is_limited(const struct dispatch *d);      /* is any handler */
 size_t dispatch_waiting_count(const struct dispatch *d); /* for their handler */
 void dispatch_log(const struct dispatch *d); /* one line for each limit (SIGUSR1) */
+size_t dispatch_stuck_count(const struct dispatch *d); /* threads that plugins keep */
 
 /* Moving average of how long a job runs, µs; 0: nothing has run yet. */
 int64_t dispatch_run_us(const struct dispatch *d);

@@ -93,8 +93,8 @@ flight_end(struct flight *f, struct attempt *a)
 	commit_add(f->commit, a);
 }
 
-static void
-finish(struct flight *f, struct attempt *a)
+void
+flight_conclude(struct flight *f, struct attempt *a)
 {
 	a->outcome.finished_unix_ms = stint_unix_ms();
 	if (a->outcome.status != JOB_HANDED_BACK)
@@ -114,14 +114,14 @@ flight_fail(
 	va_end(ap);
 	outcome_fail(&a->outcome, status, "%s", text);
 	a->outcome.for_good = true;
-	finish(f, a);
+	flight_conclude(f, a);
 }
 
 void
 flight_hand_back(struct flight *f, struct attempt *a)
 {
 	a->outcome.status = JOB_HANDED_BACK;
-	finish(f, a);
+	flight_conclude(f, a);
 }
 
 void
@@ -137,7 +137,16 @@ flight_drop(struct flight *f, struct attempt *a)
 	HASH_DELETE(by_entry, a->queue->held, a);
 	TAILQ_REMOVE(&f->list, a, in_flight);
 	f->count--;
-	attempt_free(a);
+	attempt_drop(a);
+}
+
+void
+flight_released(struct flight *f, struct attempt *a)
+{
+	(void)f;
+	a->is_kept = false;
+	if (a->is_dropped)
+		attempt_free(a);
 }
 
 /* ---- stored ---- */

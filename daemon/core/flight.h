@@ -37,6 +37,12 @@ struct attempt *flight_begin(struct flight *f, struct queue *q, struct job *job,
 /* The outcome and the result are written, by a worker: retry, or store it. */
 void flight_end(struct flight *f, struct attempt *a);
 
+/* The same; its result is not written yet. */
+void flight_conclude(struct flight *f, struct attempt *a);
+
+/* The worker that had an attempt that was given up does not need it any more. */
+void flight_released(struct flight *f, struct attempt *a);
+
 /* The same for an outcome that no worker has written. */
 void flight_fail(struct flight *f, struct attempt *a, enum job_status status,
 	const char *fmt, ...) STINT_PRINTF(4, 5);

@@ -17,6 +17,7 @@
 
 /* More than is ever in flight, so that no one waits for room (dispatch.h). */
 enum { CHANNEL_CAPACITY = 16384 };
+enum { LEAVE_LOOK_MS = 20 };
 
 struct workers {
 	struct stint_pool *pool;
@@ -24,6 +25,9 @@ struct workers {
 	struct stint_chan *outcomes;
 	struct zygote *zygote;
 	const char *name;
+	size_t wanted; /* the loop's, as the next */
+	size_t stuck;
+	_Atomic size_t alive; /* between start and stop */
 };
 
 /* One worker's own: made in its thread, kept between attempts. */
@@ -48,19 +52,21 @@ worker_start(void *arg, size_t slot, void **ret_state)
 		return r;
 	}
 	*ret_state = me;
+	atomic_fetch_add_explicit(&w->alive, 1, memory_order_relaxed);
 	return 0;
 }
 
 static void
 worker_stop(void *arg, void *state)
 {
+	struct workers *w = arg;
 	struct worker *me = state;
 
-	(void)arg;
 	if (!me)
 		return;
 	handler_slot_free(me->handler_slot);
 	free(me);
+	atomic_fetch_sub_explicit(&w->alive, 1, memory_order_relaxed);
 }
 
 /* The earlier of the handler's time-out, the job's own, and the job's deadline. */
@@ -91,9 +97,8 @@ is_bench(const struct attempt *a)
 }
 
 static void
-call_handler(struct worker *me, struct attempt *a)
+call_handler(struct worker *me, struct attempt *a, struct outcome *out)
 {
-	struct outcome *out = &a->outcome;
 	const int64_t now_unix_ms = out->started_unix_ms;
 	bool by_deadline;
 	const int64_t budget = budget_ms(a, now_unix_ms, &by_deadline);
@@ -119,11 +124,45 @@ call_handler(struct worker *me, struct attempt *a)
 	}
 	if (stint_ctx_with_timeout(a->ctx, budget, &ctx) < 0)
 		return outcome_fail(out, JOB_ERROR, "no memory for a context");
+	if (a->handler->run) {
+		a->in_thread.budget_ms = budget;
+		a->in_thread.ends_at_ms = stint_ctx_deadline(ctx);
+		a->in_thread.is_by_deadline = by_deadline;
+		attempt_enter(a);
+	}
 	if (!is_bench(a))
 		handler_run(ctx, me->handler_slot, &call, out);
 	stint_ctx_free(ctx);
 	if (out->status == JOB_TIMEOUT && by_deadline)
 		outcome_fail(out, JOB_CANCELLED, "its deadline passed while it ran");
+}
+
+/* A plugin in this thread: the attempt's own outcome is the loop's when it gives it up.
+ * Return: false: so it has. */
+static bool
+call_in_thread(struct worker *me, struct attempt *a)
+{
+	struct outcome out;
+
+	outcome_init(&out);
+	out.started_unix_ms = a->outcome.started_unix_ms;
+	call_handler(me, a, &out);
+	if (attempt_leave(a)) {
+		a->outcome = out;
+		return true;
+	}
+	outcome_fini(&out);
+	return false;
+}
+
+/* Return: false: it has been given up, and is the loop's to free. */
+static bool
+call(struct worker *me, struct attempt *a)
+{
+	if (a->handler->run)
+		return call_in_thread(me, a);
+	call_handler(me, a, &a->outcome);
+	return true;
 }
 
 static void
@@ -141,11 +180,12 @@ worker_run(void *arg, void *state, void *item)
 	log_debug("job starts", F_INT("worker", me->number), F_ATTEMPT(a));
 	atomic_store_explicit(&a->started_at_ms, started_us / 1000, memory_order_relaxed);
 	atomic_store_explicit(&a->slot, me->number, memory_order_relaxed);
-	call_handler(me, a);
-	a->run_us = stint_now_us() - started_us;
-	a->outcome.finished_unix_ms = stint_unix_ms();
-	if (a->outcome.status != JOB_HANDED_BACK)
-		attempt_tell(a, w->name);
+	if (call(me, a)) {
+		a->run_us = stint_now_us() - started_us;
+		a->outcome.finished_unix_ms = stint_unix_ms();
+		if (a->outcome.status != JOB_HANDED_BACK)
+			attempt_tell(a, w->name);
+	}
 	/* cannot fail: the channel is never closed, and the background never ends */
 	r = stint_chan_send(stint_ctx_background(), w->outcomes, &a);
 	(void)r;
@@ -174,6 +214,7 @@ workers_new(size_t concurrency, struct zygote *zygote, const char *name,
 		return stint_err_set(err, -ENOMEM, "workers: no memory");
 	w->zygote = zygote;
 	w->name = name;
+	w->wanted = concurrency;
 	r = stint_chan_new(sizeof(struct attempt *), CHANNEL_CAPACITY, &w->jobs);
 	if (r == 0)
 		r = stint_chan_new(
@@ -203,19 +244,55 @@ workers_free(struct workers *w)
 int
 workers_resize(struct workers *w, size_t concurrency, struct stint_err *err)
 {
-	return stint_pool_resize(w->pool, concurrency, err);
+	w->wanted = concurrency;
+	return stint_pool_resize(w->pool, w->wanted + w->stuck, err);
+}
+
+int
+workers_set_stuck(struct workers *w, size_t stuck, struct stint_err *err)
+{
+	w->stuck = stuck;
+	return stint_pool_resize(w->pool, w->wanted + w->stuck, err);
+}
+
+void
+workers_leave(struct workers *w)
+{
+	struct stint_ctx *moment;
+	bool is_last = false;
+	int r;
+
+	for (;;) {
+		if (stint_ctx_with_timeout(
+			    stint_ctx_background(), LEAVE_LOOK_MS, &moment) < 0)
+			return;
+		r = stint_pool_stop(moment, w->pool);
+		stint_ctx_free(moment);
+		if (r == 0 || is_last)
+			return;
+		/* once more, to join those that are ending just now */
+		is_last =
+			atomic_load_explicit(&w->alive, memory_order_relaxed) <= w->stuck;
+	}
+}
+
+/* A thread may be given back, or have been, without being counted so yet. */
+static size_t
+without_stuck(const struct workers *w, size_t n)
+{
+	return n > w->stuck ? n - w->stuck : 0;
 }
 
 size_t
 workers_count(const struct workers *w)
 {
-	return stint_pool_size(w->pool);
+	return without_stuck(w, stint_pool_size(w->pool));
 }
 
 size_t
 workers_busy(const struct workers *w)
 {
-	return stint_pool_busy(w->pool);
+	return without_stuck(w, stint_pool_busy(w->pool));
 }
 
 static size_t

@@ -26,6 +26,16 @@ void workers_free(struct workers *w);
 
 /* More at once, fewer as they become free. */
 int workers_resize(struct workers *w, size_t concurrency, struct stint_err *err);
+
+/* So many of them are kept by plugins (stuck.h): as many fresh ones take their place, or
+ * leave again. 0 or -errno: there are fewer than wanted. */
+int workers_set_stuck(struct workers *w, size_t stuck, struct stint_err *err);
+
+/* In place of workers_free() while some are kept: wait for the others. The rest, and all
+ * that it may touch, must be left as it is until the process ends. */
+void workers_leave(struct workers *w);
+
+/* The kept ones do not count. */
 size_t workers_count(const struct workers *w);
 size_t workers_busy(const struct workers *w);
 

@@ -40,6 +40,8 @@ handler_run(struct stint_ctx *ctx, struct handler_slot *slot,
 		warm_heed_config(slot, call->config);
 	if (stint_ctx_err(ctx) < 0)
 		ending_conclude(ctx, call, false, out);
+	else if (call->conf->run)
+		thread_run(ctx, call, out);
 	else if (call->conf->is_worker)
 		warm_run(ctx, slot, call, out);
 	else

@@ -27,6 +27,10 @@ void exec_run(struct stint_ctx *ctx, struct handler_slot *slot,
 void warm_run(struct stint_ctx *ctx, struct handler_slot *slot,
 	const struct handler_call *call, struct outcome *out);
 
+/* Likewise, and it blocks for as long as the plugin does. */
+void thread_run(
+	struct stint_ctx *ctx, const struct handler_call *call, struct outcome *out);
+
 /* Before a job of any kind, in a slot that has processes: end those whose handler has
  * changed or is gone since the configuration before. Blocks: no. */
 void warm_heed_config(struct handler_slot *slot, struct config *config);

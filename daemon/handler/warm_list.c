@@ -42,6 +42,15 @@ same_account(const struct handler_account *a, const struct handler_account *b)
 		       b->environment ? b->environment : none);
 }
 
+/* A plugin that was replaced has the same path. */
+static bool
+same_file(const struct plugin_stamp *a, const struct plugin_stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->bytes == b->bytes &&
+	       a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
 /* Would a process of one do for the other? */
 static bool
 is_same(const struct handler_conf *a, const struct handler_conf *b)
@@ -49,7 +58,9 @@ is_same(const struct handler_conf *a, const struct handler_conf *b)
 	const char *a_dir = a->directory ? a->directory : "";
 	const char *b_dir = b->directory ? b->directory : "";
 
-	return a->is_worker == b->is_worker && same_strings(a->argv, b->argv) &&
+	return a->is_worker == b->is_worker &&
+	       same_file(&a->plugin_stamp, &b->plugin_stamp) &&
+	       same_strings(a->argv, b->argv) &&
 	       same_strings(a->environment, b->environment) &&
 	       strcmp(a_dir, b_dir) == 0 && a->idle_timeout_ms == b->idle_timeout_ms &&
 	       same_limits(&a->limits, &b->limits) &&

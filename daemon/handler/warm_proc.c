@@ -27,6 +27,7 @@ enum {
 	/* From the end of one job to the next: in less than this a process is hardly ever
 	 * lost, and to look would cost each job a system call. */
 	FRESH_MS = 2,
+	HOST_FAULTY = 78, /* exit code of stint-host: it cannot load the plugin */
 };
 
 /* Where a start puts its descriptors, in the order of START. */
@@ -268,6 +269,21 @@ warm_fill(struct warm *w, size_t need_bytes)
 	return 1;
 }
 
+/* stint-host has said why, in its last line. */
+static void
+fail_plugin(struct outcome *out)
+{
+	struct buf *said = &out->stderr_tail;
+	size_t end = said->len, begin;
+
+	while (end > 0 && said->data[end - 1] == '\n')
+		end--;
+	for (begin = end; begin > 0 && said->data[begin - 1] != '\n'; begin--)
+		;
+	outcome_fail(out, JOB_ERROR, "its plugin cannot be loaded: %.*s",
+		(int)(end - begin), said->data + begin);
+}
+
 /* It did not come as far as READY. */
 static int
 fail_early(struct warm *w, enum warm_end how, const struct worker_log_of *of,
@@ -280,7 +296,9 @@ fail_early(struct warm *w, enum warm_end how, const struct worker_log_of *of,
 
 	if (r > 0)
 		ending_status(&reply, out);
-	if (r > 0 && reply.failed_at != KEEPER_DONE)
+	if (r > 0 && w->conf->plugin && out->exit_code == HOST_FAULTY)
+		fail_plugin(out);
+	else if (r > 0 && reply.failed_at != KEEPER_DONE)
 		ending_failed_start(&reply, w->conf, out);
 	else if (r > 0)
 		outcome_fail(out, JOB_CRASHED, "ended before it was READY: %s",

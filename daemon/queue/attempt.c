@@ -38,6 +38,48 @@ attempt_free(struct attempt *a)
 	free(a);
 }
 
+void
+attempt_drop(struct attempt *a)
+{
+	if (a->is_kept)
+		a->is_dropped = true;
+	else
+		attempt_free(a);
+}
+
+void
+attempt_enter(struct attempt *a)
+{
+	/* release: with in_thread, and when the outcome says that it began */
+	atomic_store_explicit(&a->thread, ATTEMPT_IN_RUNS, memory_order_release);
+}
+
+bool
+attempt_leave(struct attempt *a)
+{
+	int found = ATTEMPT_IN_RUNS;
+
+	return atomic_compare_exchange_strong_explicit(&a->thread, &found,
+		       ATTEMPT_IN_ENDED, memory_order_acq_rel, memory_order_acquire) ||
+	       found == ATTEMPT_IN_NONE;
+}
+
+bool
+attempt_give_up(struct attempt *a)
+{
+	int found = ATTEMPT_IN_RUNS;
+
+	a->is_kept = atomic_compare_exchange_strong_explicit(&a->thread, &found,
+		ATTEMPT_GIVEN_UP, memory_order_acq_rel, memory_order_acquire);
+	return a->is_kept;
+}
+
+bool
+attempt_is_in_thread(const struct attempt *a)
+{
+	return atomic_load_explicit(&a->thread, memory_order_acquire) == ATTEMPT_IN_RUNS;
+}
+
 bool
 attempt_is_stored(const struct attempt *a)
 {

@@ -22,6 +22,14 @@ enum attempt_slot {
 	ATTEMPT_ENDED = -2, /* has its outcome; set by the loop */
 };
 
+/* Where the attempt of a plugin in a worker's thread is. */
+enum attempt_thread {
+	ATTEMPT_IN_NONE,  /* not yet in the plugin, or of another kind */
+	ATTEMPT_IN_RUNS,  /* in the plugin */
+	ATTEMPT_IN_ENDED, /* the worker has the outcome */
+	ATTEMPT_GIVEN_UP, /* the loop has written the outcome; the plugin still runs */
+};
+
 struct attempt {
 	TAILQ_ENTRY(attempt)
 	in_flight;                 /* flight.c: all that were read and not stored */
@@ -49,6 +57,19 @@ struct attempt {
 	_Atomic int slot; /* of the worker that runs it, or one of enum attempt_slot */
 	_Atomic int64_t started_at_ms;
 
+	/* Of a plugin in a worker's thread, which cannot be ended (core/stuck.h). Whoever
+	 * is first to change RUNS, the worker or the loop, says how it ended. */
+	_Atomic int thread; /* enum attempt_thread */
+	struct {
+		int64_t budget_ms;
+		int64_t ends_at_ms;
+		bool is_by_deadline; /* of the job */
+	} in_thread;                 /* written by the worker before RUNS */
+	int64_t asked_at_ms; /* the loop's: since when it should end; 0: it need not */
+	bool is_timed_out;   /* likewise: that is since its time was up */
+	bool is_kept;        /* likewise: given up, and the worker has it still */
+	bool is_dropped;     /* likewise: to be freed when that is over */
+
 	bool is_sent_again; /* to Redis, after a first time whose outcome is unknown */
 	struct outcome outcome;
 	int64_t retry_delay_ms; /* it failed and is tried again after this; -1: it is not
@@ -67,6 +88,24 @@ struct attempt {
  * memory. */
 struct attempt *attempt_new(struct job *job, struct queue *queue, struct config *config);
 void attempt_free(struct attempt *a); /* takes NULL */
+
+/* Free it, unless a worker still has it: then that is noted (is_dropped). */
+void attempt_drop(struct attempt *a);
+
+/**
+ * attempt_enter() - the worker calls the plugin now; attempt_leave() - it has returned
+ * attempt_give_up() - the loop waits for it no longer
+ *
+ * attempt_leave() is true when the worker is to say how it ended; false: it has been
+ * given up, and all that is left to do is to send it back. attempt_give_up() is true
+ * when the loop is to say it, and the attempt is kept then; false: the worker has.
+ */
+void attempt_enter(struct attempt *a);
+bool attempt_leave(struct attempt *a);
+bool attempt_give_up(struct attempt *a);
+
+/* In the plugin? Then in_thread can be read. */
+bool attempt_is_in_thread(const struct attempt *a);
 
 /* Is the outcome stored under the job's result key? (results.store) */
 bool attempt_is_stored(const struct attempt *a);

@@ -401,16 +401,18 @@ stint_pool_busy(struct stint_pool *pool)
 int
 stint_pool_stop(struct stint_ctx *ctx, struct stint_pool *pool)
 {
-	int r = 0;
+	int r = 0, joined;
 
 	pool_set_size(pool, 0);
 	/* All at once, the busy ones, too: after their item they find it. */
 	for (size_t i = 0; i < pool->slot_count; i++)
 		if (pool->slots[i])
 			stint_task_cancel(pool->slots[i]->task);
-	for (size_t i = 0; i < pool->slot_count && r == 0; i++)
-		if (pool->slots[i])
-			r = pool_join(ctx, pool, i);
+	/* One that is still busy does not keep those behind it, which have ended. */
+	for (size_t i = 0; i < pool->slot_count; i++) {
+		joined = pool->slots[i] ? pool_join(ctx, pool, i) : 0;
+		r = r < 0 ? r : joined;
+	}
 	return r;
 }
 

@@ -22,6 +22,7 @@ BEGIN {
     row["daemon/redis"] = "daemon/obs " lib
     row["daemon/queue"] = "daemon/redis daemon/config daemon/obs " lib
     row["daemon/handler"] = "daemon/config daemon/obs " lib
+    row["daemon/host"] = "daemon/handler " lib
     row["daemon/core"] = row["daemon/queue"] " daemon/queue daemon/handler"
     row["daemon"] = row["daemon/core"] " daemon/core"
     row["daemon/ctl"] = "daemon/config " lib

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <stint/clock.h>
 #include "daemon/handler/handler.h"
+#include "daemon/handler/plugins.h"
 #include "daemon/queue/lease.h"
 #include "lib/base/cleanup.h"
 
@@ -78,6 +79,27 @@ workers_resize(struct workers *w, size_t concurrency, struct stint_err *err)
 {
 	(void)err;
 	w->concurrency = concurrency;
+	return 0;
+}
+
+int
+workers_set_stuck(struct workers *w, size_t stuck, struct stint_err *err)
+{
+	(void)w, (void)stuck, (void)err;
+	abort(); /* there are no plugins */
+}
+
+void
+workers_leave(struct workers *w)
+{
+	(void)w;
+	abort();
+}
+
+int
+plugins_load(struct config *config, struct buf *faults)
+{
+	(void)config, (void)faults;
 	return 0;
 }
 

@@ -164,8 +164,8 @@ handlers_are_checked(void **state)
 	static const struct fault_case cases[] = {
 		{"handlers:\n"
 		 "  resize:\n",
-		 "2:3: handlers.resize: expected the key \"command\" or \"worker\", got "
-		 "none\n"},
+		 "2:3: handlers.resize: expected the key \"command\", \"worker\" or "
+		 "\"plugin\", got none\n"},
 		{"handlers: { h: { command: [x], worker: [y] } }",
 		 "1:32: handlers.h.worker: expected only one of \"command\" and "
 		 "\"worker\", got both\n"},
@@ -174,9 +174,9 @@ handlers_are_checked(void **state)
 		 "arguments, got \"y\"\n"},
 		{"handlers: { h: { command: [x], max_jobs: 1, idle_timeout: 1s } }",
 		 "1:32: handlers.h.max_jobs: expected only for a handler with "
-		 "\"worker\"\n"
+		 "\"worker\" or \"plugin\"\n"
 		 "1:45: handlers.h.idle_timeout: expected only for a handler with "
-		 "\"worker\"\n"},
+		 "\"worker\" or \"plugin\"\n"},
 		{"handlers: { h: { worker: [x], max_jobs: 0, idle_timeout: 0s } }",
 		 "1:31: handlers.h.max_jobs: expected 1..1000000000 or none, got 0\n"
 		 "1:44: handlers.h.idle_timeout: expected 1ms..30d or none, got 0s\n"},
