@@ -176,7 +176,7 @@ bench:
 	@$(MAKE) --no-print-directory BUILD=build/bench CPPFLAGS=-DSTINT_BENCH bench-build
 	@STINT_BUILD=build/bench /usr/bin/python3 tests/bench/run.py $(ARGS)
 
-bench-build: all $(BENCH)
+bench-build: all $(BENCH) $(addprefix $(BUILD)/tests/plugins/,echo.so nothing.so)
 $(BUILD)/bench-tools/%: tests/bench/%.c tests/bench/bench.h $(BUILD)/libstint.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libstint.a -pthread -lhiredis

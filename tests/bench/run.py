@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measure stintd and print one table.
 
-    run.py [--quick] [--strict] [--only drain,spawn,latency,warm,idle,start,depth,conc]
+    run.py [--quick] [--strict] [--only drain,spawn,latency,warm,plugin,...]
 
 A rate or a latency is worth little on a machine that others use, too. So each is held
 against a limit that is measured in the same run, in turns: limit, ours, limit, ours ...
@@ -43,6 +43,7 @@ DEAD = "stint:{default}:dead"
 RESULTS = "stint:{default}:result:*"
 GROUP = "stint"
 WORKERS = 16
+ENOUGH_PER_S = 50_000  # jobs through processes of a plugin
 
 START_S = 10  # to wait for a process to come up or to go down
 STALL_S = 30  # without a finished job: it hangs
@@ -60,6 +61,9 @@ handlers:
     command: [/bin/true]
   spawn:
     command: [/bin/true]
+  thread:
+    plugin: {BUILD}/tests/plugins/nothing.so
+    isolation: thread
 results:
   ttl: 1h
 log:
@@ -328,12 +332,12 @@ def sleeps(pid):
 # The figures: each returns rows
 
 
-def bench_drain(sizes):
-    """Results stored of no-ops in the daemon itself; limit: Redis alone."""
+def drain(figure, handler, sizes):
+    """Results stored of what the handler does; limit: Redis alone."""
     limits, ours, jobs = [], [], sizes.drain_jobs
     for i in range(sizes.rounds):
         with redis_server() as server:
-            server.load("bench", jobs)
+            server.load(handler, jobs)
             tool = BUILD / "bench-tools" / "ceiling_drain"
             with running([tool, server.socket, jobs], stdout=subprocess.DEVNULL) as process:
                 limits.append(drain_rate(server, process, jobs))
@@ -342,14 +346,39 @@ def bench_drain(sizes):
             server.check(jobs)
             limit_bytes = len(server.a_result())
         with redis_server() as server:
-            server.load("bench", jobs)
+            server.load(handler, jobs)
             with stintd(server) as process:
                 ours.append(drain_rate(server, process, jobs))
             server.check(jobs)
             our_bytes = len(server.a_result())
-        say(f"drain {i + 1}/{sizes.rounds}: limit {limits[-1]:,.0f}/s, ours {ours[-1]:,.0f}/s "
+        say(f"{figure} {i + 1}/{sizes.rounds}: limit {limits[-1]:,.0f}/s, ours {ours[-1]:,.0f}/s "
             f"(a result: {limit_bytes} and {our_bytes} bytes)")
-    return [ratio_row("drain of no-ops, jobs/s", limits, ours, at_least=0.7)]
+    return ratio_row(figure, limits, ours, at_least=0.7)
+
+
+def bench_drain(sizes):
+    """No-ops in the daemon itself."""
+    return [drain("drain of no-ops, jobs/s", "bench", sizes)]
+
+
+def bench_plugin(sizes):
+    """A plugin in threads is held against what a drain is; one in processes echoes, against
+    the bare round trip to a process in C. At 50,000/s it is fast enough in any case."""
+    rows = [drain("drain, plugin in threads, jobs/s", "thread", sizes)]
+    tool = BUILD / "bench-tools" / "warm"
+    plugin = [BUILD / "stint-host", BUILD / "tests/plugins/echo.so"]
+    for slots in (2, WORKERS):
+        limits, ours, jobs = [], [], sizes.warm_jobs // slots
+        for _ in range(sizes.rounds):
+            limits.append(run_tool("warm", "bare", slots, jobs, tool, "echo")["jobs_per_s"])
+            ours.append(run_tool("warm", "handler", slots, jobs, *plugin)["jobs_per_s"])
+        row = ratio_row(f"plugin in processes, {slots} slots, jobs/s", limits, ours, at_least=0.7)
+        row.target += " or 50,000/s"
+        if statistics.median(ours) >= ENOUGH_PER_S:
+            row.verdict = "ok"
+        rows.append(row)
+        say(f"plugin: {row.figure}: {row.ours}, ratio {row.ratio}")
+    return rows
 
 
 def bench_spawn(sizes):
@@ -493,7 +522,7 @@ def bench_conc(sizes):
 
 
 BENCHES = {"drain": bench_drain, "spawn": bench_spawn, "latency": bench_latency,
-           "warm": bench_warm,
+           "warm": bench_warm, "plugin": bench_plugin,
            "idle": bench_idle, "start": bench_start, "depth": bench_depth,
            "conc": bench_conc}
 
