@@ -21,7 +21,7 @@
 
 /* ---- where things lie ---- */
 
-/* Two levels up from a file: "/usr/sbin/stintd" gives "/usr". */
+/* What a path lies in. */
 static void
 cut_last(char *path)
 {

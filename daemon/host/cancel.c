@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "daemon/handler/frame.h"
+#include "daemon/host/serve.h"
 #include "lib/base/cleanup.h"
 
 enum { READ_BYTES = 4096, KEPT_BYTES = 65536 };
@@ -56,7 +58,7 @@ end_ctx(struct stint_ctx *ctx, const struct bytes *reason)
 	stint_ctx_cancel_cause(ctx, -ECANCELED, "cancelled");
 }
 
-/* What has come so far. A JOB, or what is no frame, is for the main thread. */
+/* What has come so far. A JOB is for the main thread. */
 static void
 hear(struct cancel *c)
 {
@@ -70,6 +72,10 @@ hear(struct cancel *c)
 			memcmp(f.string[1].p, c->id->p, c->id->n) == 0)
 			end_ctx(c->ctx, &f.string[2]);
 		buf_shift(&c->in, (size_t)n);
+	}
+	if (n < 0) {
+		fputs("stint-host: descriptor 3: no frame\n", stderr);
+		_exit(HOST_LOST); /* the plugin cannot be ended otherwise */
 	}
 	c->is_deaf |= n != 0;
 }

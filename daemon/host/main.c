@@ -16,9 +16,6 @@
 #include "daemon/host/serve.h"
 
 enum {
-	USAGE = 64,
-	FAULTY = 78,
-	LOST = 70,
 	/* Loading runs code of the plugin, which must not keep a daemon from starting. */
 	CHECK_S = 10,
 };
@@ -39,23 +36,23 @@ main(int argc, char **argv)
 
 	if (!is_check && (argc != 2 || argv[1][0] == '-')) {
 		fputs("usage: stint-host [--check] PLUGIN\n", stderr);
-		return USAGE;
+		return HOST_USAGE;
 	}
 	if (is_check)
 		alarm(CHECK_S);
 	else if (keep_from_children(3) < 0 || keep_from_children(4) < 0) {
 		fputs("stint-host: descriptors 3 and 4 are not there: stintd starts it\n",
 			stderr);
-		return USAGE;
+		return HOST_USAGE;
 	}
 	/* a pipe: else what it prints would come when a block of it is full */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (plugin_load(argv[argc - 1], &run, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
-		return FAULTY;
+		return HOST_FAULTY;
 	}
 	if (is_check || serve(run, &err) == 0)
 		return 0;
 	fprintf(stderr, "stint-host: %s\n", err.msg);
-	return LOST;
+	return HOST_LOST;
 }

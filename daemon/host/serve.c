@@ -7,6 +7,7 @@
 #include "daemon/host/serve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,11 @@ enum {
 	OUT_FD = 4,
 	READ_BYTES = 65536,
 	KEPT_BYTES = 65536,
-	HEAD_BYTES = 1024, /* of an answer, at most: the id and what frames it */
+	DIGITS_MAX = 18, /* of a number that fits int64_t */
 };
+
+/* Of an answer, beside the id, its length and the output. */
+#define OUTPUT_HEAD_BYTES (sizeof "*3\r\n$2\r\nOK\r\n$\r\n\r\n$12345678\r\n\r\n" - 1)
 
 struct server {
 	stint_plugin_fn run;
@@ -56,11 +60,15 @@ write_all(struct server *s, struct iovec *part, int count)
 	}
 }
 
+/* One line stays one line. */
 static void
-say_text(struct server *s, const char *verb, const char *text)
+say_text(struct server *s, const char *verb, char *text)
 {
 	struct iovec part;
 
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = ' ';
 	buf_reset(&s->out, KEPT_BYTES);
 	resp_cmd(&s->out, 3);
 	resp_str(&s->out, verb);
@@ -104,6 +112,8 @@ on_progress(void *arg, int percent, const char *note)
 static void
 answer(struct server *s)
 {
+	static char over[] = "output over 64MiB";
+
 	/* what it printed belongs to this job */
 	fflush(stdout);
 	switch (s->reply.end) {
@@ -114,7 +124,7 @@ answer(struct server *s)
 	case REPLY_FAIL:
 		return say_text(s, "FAIL", s->reply.error);
 	case REPLY_OVER:
-		return say_text(s, "FAIL", "output over 64MiB");
+		return say_text(s, "ERROR", over);
 	}
 }
 
@@ -142,17 +152,37 @@ take_field(struct server *s, struct stint_job *job, const char *name, const char
 		s->fields[job->field_count++] = (struct stint_field){name, value, n};
 }
 
+/* Digits alone. -1: it is something else. */
+static int64_t
+number_of(const struct bytes *b)
+{
+	const char *text = terminate(b);
+
+	if (b->n == 0 || b->n > DIGITS_MAX || strspn(text, "0123456789") != b->n)
+		return -1;
+	return strtoll(text, NULL, 10);
+}
+
+/* Return: the time that it has; -1: it is no job. */
 static int64_t
 fill_job(struct server *s, const struct frame *f, struct stint_job *job)
 {
 	const char *handler = getenv("STINT_HANDLER");
-	int64_t remaining_ms = strtoll(terminate(&f->string[3]), NULL, 10);
+	int64_t attempt, remaining_ms;
+
+	/* id, attempt, time, payload, and pairs of a name and a value */
+	if (f->count < 5 || f->count % 2 == 0)
+		return -1;
+	attempt = number_of(&f->string[2]);
+	remaining_ms = number_of(&f->string[3]);
+	if (attempt < 0 || attempt > INT_MAX || remaining_ms < 0)
+		return -1;
 
 	s->id = f->string[1];
 	*job = (struct stint_job){.id = terminate(&f->string[1]),
 		.queue = "",
 		.handler = handler ? handler : "",
-		.attempt = (int)strtol(terminate(&f->string[2]), NULL, 10),
+		.attempt = (int)attempt,
 		.deadline_unix_ms = stint_unix_ms() + remaining_ms,
 		.payload = terminate(&f->string[4]),
 		.payload_len = f->string[4].n,
@@ -169,7 +199,11 @@ reset_reply(struct server *s)
 	struct buf output = s->reply.output;
 
 	buf_reset(&output, KEPT_BYTES);
-	reply_init(&s->reply, FRAME_BYTES_MAX - HEAD_BYTES);
+	size_t head_bytes = OUTPUT_HEAD_BYTES + s->id.n;
+
+	for (size_t n = s->id.n; n > 0; n /= 10)
+		head_bytes++;
+	reply_init(&s->reply, FRAME_BYTES_MAX - head_bytes);
 	s->reply.output = output;
 	s->reply.on_progress = on_progress;
 	s->reply.arg = s;
@@ -179,17 +213,18 @@ reset_reply(struct server *s)
 static int
 run_job(struct server *s, const struct frame *f, size_t n, struct stint_err *err)
 {
+	static char no_context[] = "no memory for a context";
 	const struct bytes rest = {s->in.data + n, s->in.len - n};
 	struct stint_job job;
 	struct stint_ctx *ctx;
 	int64_t remaining_ms;
 
-	if (f->count < 5)
-		return stint_err_set(err, -EPROTO, "a JOB of %zu strings", f->count);
 	remaining_ms = fill_job(s, f, &job);
+	if (remaining_ms < 0)
+		return stint_err_set(err, -EPROTO, "descriptor 3: a JOB that is none");
 	reset_reply(s);
 	if (stint_ctx_with_timeout(stint_ctx_background(), remaining_ms, &ctx) < 0) {
-		say_text(s, "ERROR", "no memory for a context");
+		say_text(s, "ERROR", no_context);
 		buf_shift(&s->in, n);
 		return 0;
 	}
@@ -222,6 +257,8 @@ fill(struct server *s, size_t need_bytes, struct stint_err *err)
 	if (n < 0)
 		return stint_err_set(err, -errno, "descriptor 3: %s", strerror(errno));
 	s->in.len += (size_t)n;
+	if (n == 0 && s->in.len > 0)
+		return stint_err_set(err, -EPROTO, "descriptor 3: half a frame");
 	return n > 0;
 }
 

@@ -7,6 +7,13 @@
 #include <stint/err.h>
 #include <stint/plugin.h>
 
+/* Exit codes. */
+enum {
+	HOST_USAGE = 64,
+	HOST_LOST = 70,   /* the daemon is gone, or says what is no frame */
+	HOST_FAULTY = 78, /* the plugin cannot be loaded */
+};
+
 /**
  * serve() - READY, then each job that comes, until end of file on 3
  *

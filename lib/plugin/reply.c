@@ -61,13 +61,28 @@ stint_reply_printf(struct stint_reply *reply, const char *fmt, ...)
 	return room ? 0 : -ENOMEM;
 }
 
+/* A text that was cut ends with a whole character, if it is UTF-8. */
+static void
+mend_end(char text[REPLY_TEXT_BYTES], int wanted)
+{
+	size_t n = REPLY_TEXT_BYTES - 1;
+
+	if (wanted < REPLY_TEXT_BYTES)
+		return;
+	while (n > 0 && ((unsigned char)text[n - 1] & 0xc0) == 0x80)
+		n--;
+	if (n > 0 && ((unsigned char)text[n - 1] & 0x80))
+		text[n - 1] = '\0';
+}
+
 /* What is over the limit stays so. */
 static int
 say(struct stint_reply *reply, enum reply_end end, const char *fmt, va_list ap)
 {
 	if (reply->end != REPLY_OVER) {
 		reply->end = end;
-		vsnprintf(reply->error, sizeof reply->error, fmt, ap);
+		mend_end(reply->error,
+			vsnprintf(reply->error, sizeof reply->error, fmt, ap));
 	}
 	return end == REPLY_FAIL ? -EINVAL : -EIO;
 }
@@ -102,7 +117,7 @@ stint_reply_progress(struct stint_reply *reply, int percent, const char *note)
 	char line[REPLY_TEXT_BYTES];
 
 	percent = percent < 0 ? 0 : percent > 100 ? 100 : percent;
-	snprintf(line, sizeof line, "%s", note ? note : "");
+	mend_end(line, snprintf(line, sizeof line, "%s", note ? note : ""));
 	if (percent == reply->percent && strcmp(line, reply->note) == 0)
 		return;
 	reply->percent = percent;

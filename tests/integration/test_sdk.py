@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from util import ROOT, wait_until
+from util import BUILD, ROOT, wait_until
 
 SDK = ROOT / "lib" / "sdk"
 sys.path.insert(0, str(SDK))
@@ -68,6 +68,7 @@ def test_node_module_passes_its_tests():
     pytest.param([PYTHON, "python/conformance_worker.py", "raising"], id="python-raising"),
     pytest.param([NODE, "node/conformance_worker.js"], id="node"),
     pytest.param([NODE, "node/conformance_worker.js", "busy"], id="node-busy"),
+    pytest.param([BUILD / "stint-host", BUILD / "tests/plugins/conformance.so"], id="plugin"),
 ])
 def test_module_speaks_frames_as_the_page_says(command):
     done = conformance(*command)

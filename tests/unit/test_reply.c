@@ -107,6 +107,26 @@ error_is_cut(void **state)
 	assert_int_equal(strlen(reply.error), REPLY_TEXT_BYTES - 1);
 }
 
+/* Where the last character would be one, two or three bytes of three. */
+static void
+error_is_cut_between_characters(void **state)
+{
+	char text[2000], *p = text;
+
+	(void)state;
+	for (int i = 0; i < 600; i++)
+		p = stpcpy(p, "\u20ac");
+	for (size_t before = 0; before < 3; before++) {
+		stint_reply_fail(&reply, "%.*s%s", (int)before, "ab", text);
+		size_t n = strlen(reply.error);
+
+		assert_int_equal((n - before) % 3, 0);
+		assert_true(n >= REPLY_TEXT_BYTES - 4);
+	}
+	stint_reply_fail(&reply, "%s", "\u20ac");
+	assert_string_equal(reply.error, "\u20ac");
+}
+
 struct heard {
 	int count;
 	int percent;
@@ -175,6 +195,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			number_alone_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(error_is_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			error_is_cut_between_characters, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			progress_is_told_when_it_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -74,9 +74,10 @@ typedef int (*stint_plugin_fn)(
  * stint_reply_write() - add bytes to the output
  * stint_reply_printf() - add text to the output
  *
- * Return: 0; -EMSGSIZE: it is more than the handler's output_limit (or, in a process,
- * than a frame holds, 64 MiB): the job has failed for good; -ENOMEM. Thread: one at a
- * time for a reply, as all calls with it.
+ * Return: 0; -ENOMEM; -EMSGSIZE: it is more than the handler's output_limit (in a
+ * process, where that is not known, than 64 MiB), and the job has failed.
+ *
+ * Thread: one at a time for a reply, as all calls with it.
  */
 STINT_API int stint_reply_write(struct stint_reply *reply, const void *data, size_t len);
 STINT_API int stint_reply_printf(struct stint_reply *reply, const char *fmt, ...)
@@ -100,7 +101,7 @@ STINT_API int stint_reply_fail(struct stint_reply *reply, const char *fmt, ...)
  * @percent: 0 to 100; what is outside counts as the nearer one
  * @note:    one line for people; may be NULL
  *
- * Cheap: what is the same as before is not sent again.
+ * Cheap: what is the same as before is not sent again. stintd does not store it yet.
  */
 STINT_API void stint_reply_progress(
 	struct stint_reply *reply, int percent, const char *note);
