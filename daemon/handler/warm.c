@@ -402,7 +402,8 @@ conclude(struct errand *e)
 		conclude_loss(e);
 	if (has_more_to_say(e)) /* half a CANCEL, maybe, would spoil the next frame */
 		warm_retire(e->w);
-	if (e->is_cancelled) {
+	/* it knows its deadline: it may fail by it before we have looked at ours */
+	if (e->is_cancelled || (e->verdict == ANSWERED_NO && stint_ctx_err(e->ctx) < 0)) {
 		e->out->for_good = false; /* it says nothing about the job */
 		ending_conclude(e->ctx, e->call, is_ok, e->out);
 	} else if (is_ok && e->out->output.failed) {
