@@ -312,6 +312,19 @@ def test_job_of_a_kept_thread_is_retried(stintd, client, folder):
     wait_until(lambda: daemon.log().count("gave its thread back") == 2, "both threads")
 
 
+def test_kept_thread_does_not_count_for_the_limit_of_its_handler(stintd, client, folder):
+    config = one("thread", timeout="100ms", kill_grace="50ms", concurrency=2)
+    config["handlers"]["p"]["concurrency"] = 1
+    daemon = stintd(config)
+    kept = submit(client, "p", f"ignores {folder}/on")
+    behind = [submit(client, "p", "echo on") for _ in range(5)]
+    assert result(client, kept)["status"] == "timeout"
+    assert [result(client, job)["output"] for job in behind] == ["on"] * 5
+    touch(f"{folder}/on.go")
+    daemon.wait_log("gave its thread back")
+    assert told(client, "echo on") == ("ok", "on")
+
+
 def test_daemon_ends_with_70_when_too_many_threads_are_kept(stintd, client, folder):
     daemon = stintd(one("thread", timeout="50ms", kill_grace="50ms", max_stuck=2,
                         concurrency=2))
