@@ -44,6 +44,12 @@ plugins_are_checked(void **state)
 		 "processes, not with \"isolation: thread\"\n"
 		 "2:40: handlers.h.max_jobs: expected only for a handler with "
 		 "processes, not with \"isolation: thread\"\n"},
+		{"handlers: { h: { plugin: /proc/self/exe, isolation: thread,\n"
+		 "  limits: { files: 64 }, user: root } }",
+		 "2:3: handlers.h.limits: expected only for a handler with "
+		 "processes, not with \"isolation: thread\"\n"
+		 "2:26: handlers.h.user: expected only for a handler with "
+		 "processes, not with \"isolation: thread\"\n"},
 	};
 	/* clang-format on */
 
