@@ -32,6 +32,8 @@ enum {
 	FIRST_MS = 10,
 	LOOK_MS = 100,      /* at a context that has no descriptor */
 	TRIES_MAX = 3,      /* at finding a process that takes the job */
+	READS_MAX = 64,     /* in a row: who writes without end must not keep us from
+			     * the context */
 	SHORT_BYTES = 4096, /* a read of less leaves nothing behind */
 	KEPT_BYTES = 65536, /* of the buffers, from job to job */
 };
@@ -247,7 +249,7 @@ listen_to(struct errand *e)
 {
 	int r = 1;
 
-	while (e->verdict == PENDING && r == 1) {
+	for (int i = 0; e->verdict == PENDING && r == 1 && i < READS_MAX; i++) {
 		size_t had = e->w->in.len;
 
 		r = warm_fill(e->w, e->need_bytes);

@@ -24,6 +24,7 @@ enum {
 	STARTS_MAX = 2, /* for one job: the first one may die before it gets it */
 	READ_BYTES = 65536,          /* what a pipe holds */
 	KEPT_BYTES = 4 * READ_BYTES, /* of the buffer, from job to job */
+	QUIET_READS_MAX = 64,        /* of one that has no job and still says so much */
 	/* From the end of one job to the next: in less than this a process is hardly ever
 	 * lost, and to look would cost each job a system call. */
 	FRESH_MS = 2,
@@ -400,8 +401,8 @@ static bool
 has_kept_quiet(struct warm *w)
 {
 	struct frame f;
+	int reads = 0, r;
 	ssize_t n;
-	int r;
 
 	do {
 		while ((n = frame_parse(w->in.data, w->in.len, &f)) > 0) {
@@ -411,7 +412,7 @@ has_kept_quiet(struct warm *w)
 			buf_shift(&w->in, (size_t)n);
 		}
 		r = n < 0 ? 0 : warm_fill(w, 0);
-	} while (r == 1);
+	} while (r == 1 && ++reads < QUIET_READS_MAX);
 	return r == -EAGAIN;
 }
 

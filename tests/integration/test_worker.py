@@ -233,6 +233,21 @@ def test_who_does_not_answer_is_gone_after_the_grace(stintd, client, folder, beh
     assert pid_of(client) != first
 
 
+def test_who_writes_without_end_is_ended_all_the_same(stintd, client):
+    stintd(one(timeout="1s", kill_grace="100ms"))
+    assert run(client, "w", "reports")["status"] == "timeout"
+    assert told(client, "echo hello") == ("ok", "hello")
+
+
+def test_who_writes_without_end_between_two_jobs_is_replaced(stintd, client, folder):
+    stintd(one(timeout="1s", kill_grace="100ms"))
+    first = int(run(client, "w", f"reports_later {folder}/full")["output"])
+    wait_file(f"{folder}/full")
+    # it may come between two writes, and be given to who never reads it
+    assert run(client, "w", "pid")["status"] in ("ok", "timeout")
+    assert pid_of(client) != first
+
+
 @pytest.mark.parametrize("payload", ["fail", "raw *1\r\n$99999999\r\n"])
 def test_what_comes_of_it_after_the_time_out_changes_no_result(stintd, client, folder, payload):
     stintd(one(retries=1, backoff="1ms"))

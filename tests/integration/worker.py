@@ -133,6 +133,33 @@ def chatty(ident, arg):
     say("PROGRESS", ident, "100", "late")
 
 
+def tells(ident, arg):
+    """Progress that counts, then some that does not; waits for a file."""
+    say("PROGRESS", ident, "40")
+    say("PROGRESS", "another", "41", "not mine")
+    for strings in ([], [ident], [ident, "-1", "less"], [ident, "nan", "no number"]):
+        say("PROGRESS", *strings)
+    while not os.path.exists(arg):
+        time.sleep(0.02)
+    return "told"
+
+
+def reports(ident, arg):
+    """Progress without end."""
+    flood = frame("PROGRESS", ident, "5", "x" * 50) * 20_000
+    while True:
+        write(flood)
+
+
+def reports_later(ident, arg):
+    """The same, once it has answered; a file says when the pipe is full, nearly."""
+    say("OK", ident, str(os.getpid()))
+    report = frame("PROGRESS", ident, "5", "late")
+    write(report * (60_000 // len(report)))
+    open(arg, "w").close()
+    reports(ident, arg)
+
+
 def twice(ident, arg):
     say("OK", ident, "first")
     say("OK", ident, "second")
