@@ -56,6 +56,7 @@ daemon_poke(struct daemon *d)
 	note_ready(d);
 	commit_poke(d->commit);
 	lease_poke(d->lease);
+	reports_poke(d->reports);
 	control_poke(d->control);
 	admit_poke(d->admit);
 	delayed_poke(d->delayed);

@@ -31,6 +31,7 @@
 #include "daemon/queue/fetch.h"
 #include "daemon/queue/identity.h"
 #include "daemon/queue/lease.h"
+#include "daemon/queue/reports.h"
 #include "daemon/redis/conn.h"
 #include "daemon/redis/script.h"
 
@@ -53,6 +54,7 @@ enum daemon_wake {
 	WAKE_ASIDE,
 	WAKE_DELAYED,
 	WAKE_LEASE,
+	WAKE_REPORTS,
 	WAKE_CLAIM,
 	WAKE_CONTROL,
 	WAKE_COUNT
@@ -75,6 +77,7 @@ struct daemon {
 	struct delayed *delayed;
 	struct control *control;
 	struct lease *lease;
+	struct reports *reports;
 	struct commit *commit;
 	struct workers *workers;
 	struct flight *flight;
@@ -136,11 +139,13 @@ extern const struct admit_ops daemon_admit_ops;
 extern const struct delayed_ops daemon_delayed_ops;
 extern const struct control_ops daemon_control_ops;
 extern const struct lease_ops daemon_lease_ops;
+extern const struct reports_ops daemon_reports_ops;
 extern const struct commit_ops daemon_commit_ops;
 extern const struct drain_ops daemon_drain_ops;
 
 /* @arg: the daemon. */
 void daemon_on_change(void *arg);
+void daemon_on_news(void *arg);
 
 /* ---- links.c ---- */
 

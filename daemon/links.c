@@ -64,6 +64,7 @@ on_link_up(void *arg)
 	case LINK_WRITER:
 		commit_on_up(d->commit);
 		lease_on_up(d->lease);
+		reports_on_up(d->reports);
 		admit_on_up(d->admit);
 		aside_on_up(d->aside);
 		delayed_on_up(d->delayed);

@@ -22,12 +22,21 @@ make_finishers(struct daemon *d)
 		.lease_ms = d->config->lease_ms,
 		.ops = &daemon_lease_ops,
 		.arg = d};
+	const struct reports_opts reports = {.conn = d->links[LINK_WRITER].conn,
+		.scripts = &d->scripts,
+		.consumer = d->consumer,
+		.queues = &d->queues,
+		.lease_ms = d->config->lease_ms,
+		.ops = &daemon_reports_ops,
+		.arg = d};
 	int r = commit_new(&commit, &d->commit);
 
 	if (r == 0)
 		r = flight_new(d->commit, d->name, &d->flight);
 	if (r == 0)
 		r = lease_new(&lease, &d->lease);
+	if (r == 0)
+		r = reports_new(&reports, &d->reports);
 	return r;
 }
 
@@ -37,6 +46,7 @@ make_runners(struct daemon *d, struct stint_err *err)
 	struct dispatch_opts dispatch = {.loop = &d->loop,
 		.flight = d->flight,
 		.on_change = daemon_on_change,
+		.on_news = daemon_on_news,
 		.on_stuck = daemon_on_stuck,
 		.arg = d};
 	int r = workers_new((size_t)d->config->concurrency, d->opts->zygote, d->name,
@@ -176,6 +186,7 @@ daemon_close(struct daemon *d)
 	delayed_free(d->delayed);
 	control_free(d->control);
 	dispatch_free(d->dispatch);
+	reports_free(d->reports);
 	lease_free(d->lease);
 	flight_free(d->flight);
 	commit_free(d->commit);

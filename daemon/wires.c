@@ -309,6 +309,36 @@ const struct lease_ops daemon_lease_ops = {
 	.wake_at = lease_wake_at,
 };
 
+/* ---- running jobs tell how far they are ---- */
+
+void
+daemon_on_news(void *arg)
+{
+	struct daemon *d = arg;
+
+	reports_note(d->reports);
+}
+
+static void
+on_listen(void *arg)
+{
+	struct daemon *d = arg;
+
+	workers_listen(d->workers);
+}
+
+static void
+reports_wake_at(void *arg, int64_t at_ms)
+{
+	wake_at(arg, WAKE_REPORTS, at_ms);
+}
+
+const struct reports_ops daemon_reports_ops = {
+	.listen = on_listen,
+	.on_noscript = daemon_on_change,
+	.wake_at = reports_wake_at,
+};
+
 /* ---- cancel, pause, resume ---- */
 
 static void

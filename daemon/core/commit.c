@@ -8,6 +8,7 @@
 #include <stint/clock.h>
 #include "daemon/obs/log.h"
 #include "daemon/obs/log_ids.h"
+#include "daemon/queue/lease.h"
 #include "lib/base/backoff.h"
 
 enum {
@@ -253,6 +254,20 @@ on_batch(void *arg, int status, const struct redis_reply *replies, size_t count)
 	c->ops->on_settled(c->arg);
 }
 
+/* After an outage: somebody else may have one of them by now, and its state. */
+static bool
+may_be_lost(const struct attempt_list *list)
+{
+	const struct attempt *a = TAILQ_FIRST(list);
+	const int64_t lease_ms = a->config->lease_ms;
+	int64_t oldest_ms = a->leased_at_ms;
+
+	TAILQ_FOREACH (a, list, link)
+		if (a->leased_at_ms < oldest_ms)
+			oldest_ms = a->leased_at_ms;
+	return lease_is_over(oldest_ms, lease_ms);
+}
+
 static int
 send_batch(struct commit *c, struct queue *q, enum finish_kind kind)
 {
@@ -263,9 +278,11 @@ send_batch(struct commit *c, struct queue *q, enum finish_kind kind)
 	if (!b)
 		return -ENOMEM;
 	*b = (struct batch){.commit = c, .queue = q, .kind = kind};
-	b->is_script = kind == FINISH_PLAIN && stint_now_ms() < c->script_only_until_ms;
 	TAILQ_INIT(&b->list);
 	fill_batch(b);
+	b->is_script =
+		kind == FINISH_PLAIN &&
+		(stint_now_ms() < c->script_only_until_ms || may_be_lost(&b->list));
 	c->in_flight++;
 	redis_batch_begin(c->conn, &out);
 	finish_write(&out, b->is_script ? FINISH_SCRIPT : kind, &who, &b->list);

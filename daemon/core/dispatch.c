@@ -198,17 +198,21 @@ on_outcomes(void *arg)
 {
 	struct dispatch *d = arg;
 	struct attempt *batch[BATCH];
-	size_t n;
+	size_t n, ended = 0;
 
 	/* One batch per turn: others (replies, timers) must have theirs, too. The
 	 * channel's descriptor stays readable as long as there is more. */
 	n = workers_collect(d->o.workers, batch, BATCH);
-	for (size_t i = 0; i < n; i++)
-		if (batch[i]->is_kept)
+	for (size_t i = 0; i < n; i++) {
+		ended += batch[i] != NULL;
+		if (batch[i] && batch[i]->is_kept)
 			stuck_return(d->stuck, batch[i]);
-		else
+		else if (batch[i])
 			on_outcome(d, batch[i]);
-	if (n == 0)
+	}
+	if (ended < n)
+		d->o.on_news(d->o.arg);
+	if (ended == 0)
 		return;
 	d->last_collect_ms = stint_now_ms();
 	if (lanes_waiting_count(d->lanes) > 0)

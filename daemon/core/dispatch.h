@@ -20,6 +20,7 @@ struct dispatch_opts {
 	struct workers *workers;
 	struct flight *flight;
 	void (*on_change)(void *arg); /* jobs came back: credit, drain, status */
+	void (*on_news)(void *arg);   /* see workers_collect() */
 	/* a plugin keeps a worker's thread: so many are kept (stuck.h) */
 	void (*on_stuck)(void *arg, size_t count);
 	void *arg;

@@ -27,11 +27,19 @@ struct workers {
 	const char *name;
 	size_t wanted; /* the loop's, as the next */
 	size_t stuck;
-	_Atomic size_t alive; /* between start and stop */
+	_Atomic size_t alive;  /* between start and stop */
+	_Atomic bool has_news; /* the loop was told of progress and has not looked yet */
+};
+
+/* Whose progress is told. */
+struct teller {
+	struct workers *workers;
+	struct attempt *attempt;
 };
 
 /* One worker's own: made in its thread, kept between attempts. */
 struct worker {
+	struct workers *workers;
 	struct handler_slot *handler_slot;
 	int number;
 };
@@ -45,6 +53,7 @@ worker_start(void *arg, size_t slot, void **ret_state)
 
 	if (!me)
 		return -ENOMEM;
+	me->workers = w;
 	me->number = (int)slot;
 	r = handler_slot_new(w->zygote, &me->handler_slot);
 	if (r < 0) {
@@ -96,9 +105,27 @@ is_bench(const struct attempt *a)
 #endif
 }
 
+/* It never waits: there is at most one NULL in the channel. */
+static void
+on_progress(void *arg, const struct progress *progress)
+{
+	const struct teller *t = arg;
+	struct attempt *const nobody = NULL;
+	int r;
+
+	attempt_report(t->attempt, progress);
+	/* the release is for workers_listen(): who finds it set already may rely on the
+	 * loop to find these news, too */
+	if (atomic_exchange_explicit(&t->workers->has_news, true, memory_order_acq_rel))
+		return;
+	r = stint_chan_try_send(t->workers->outcomes, &nobody);
+	(void)r; /* as in worker_run() */
+}
+
 static void
 call_handler(struct worker *me, struct attempt *a, struct outcome *out)
 {
+	struct teller teller = {me->workers, a};
 	const int64_t now_unix_ms = out->started_unix_ms;
 	bool by_deadline;
 	const int64_t budget = budget_ms(a, now_unix_ms, &by_deadline);
@@ -110,7 +137,9 @@ call_handler(struct worker *me, struct attempt *a, struct outcome *out)
 		.deadline_unix_ms = now_unix_ms + budget,
 		.leased_at_ms = &a->leased_at_ms,
 		.lease_hold_ms = lease_hold_ms(a->config->lease_ms),
-		.lease_grace_ms = lease_grace_ms(a->config->lease_ms)};
+		.lease_grace_ms = lease_grace_ms(a->config->lease_ms),
+		.on_progress = on_progress,
+		.arg = &teller};
 	struct stint_ctx *ctx;
 
 	/* the daemon was suspended: the loop has not come to tell yet */
@@ -317,6 +346,13 @@ size_t
 workers_collect(struct workers *w, struct attempt **ret, size_t n)
 {
 	return count_or_none(stint_chan_try_recv_many(w->outcomes, ret, n));
+}
+
+void
+workers_listen(struct workers *w)
+{
+	/* acquire: all news of which nobody was told are there to be found */
+	atomic_exchange_explicit(&w->has_news, false, memory_order_acq_rel);
 }
 
 int

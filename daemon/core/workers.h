@@ -3,6 +3,9 @@
  *
  *	loop ──▶ jobs channel ──▶ worker: handler_run() ──▶ outcomes channel ──▶ loop
  *
+ * What a handler tells of its progress is left in its attempt (attempt_report()), and one
+ * NULL in the outcomes channel says that some attempt has news.
+ *
  * Exactly `concurrency` workers. An attempt belongs to the loop until it is pushed,
  * and again once it is collected or taken back. All calls are the loop thread's.
  */
@@ -45,8 +48,12 @@ size_t workers_push(struct workers *w, struct attempt **attempts, size_t n);
 /* Take back up to @n that no worker has begun; returns how many. */
 size_t workers_take_back(struct workers *w, struct attempt **ret, size_t n);
 
-/* Collect up to @n finished ones; returns how many. */
+/* Collect up to @n finished ones; returns how many. One of them may be NULL: some attempt
+ * has news of its progress. It does not come again before workers_listen(). */
 size_t workers_collect(struct workers *w, struct attempt **ret, size_t n);
+
+/* The news are about to be looked at: those that come from now on are told again. */
+void workers_listen(struct workers *w);
 
 /* Readable while there is something to collect. */
 int workers_fd(struct workers *w);

@@ -119,6 +119,7 @@ add_job(struct command *c, const struct handler_call *call, struct stint_err *er
 	add_value(c, "STINT_QUEUE", call->queue, strlen(call->queue));
 	add_value(c, "STINT_HANDLER", call->conf->name, strlen(call->conf->name));
 	add_int(c, "STINT_ATTEMPT", job->attempt);
+	add_int(c, "STINT_PROGRESS_FD", KEEPER_PROGRESS_FD);
 	if (call->deadline_unix_ms)
 		add_int(c, "STINT_DEADLINE_MS", call->deadline_unix_ms);
 	if (job->traceparent.p) {

@@ -13,12 +13,12 @@
  * @block: emptied and filled; reuse it from job to job
  *
  * The environment of a command is, the first one winning: STINT_JOB_ID, STINT_QUEUE,
- * STINT_HANDLER, STINT_ATTEMPT, STINT_DEADLINE_MS (when there is a deadline),
- * TRACEPARENT (when the job has one), STINT_X_<NAME> for its x- fields; the handler's
- * `environment`; HOME, USER, LOGNAME and SHELL of its `user`; and of the daemon's own
- * PATH, HOME, LANG, LC_*, TZ, USER, LOGNAME, TMPDIR and SHELL, and nothing else: what a
- * service manager puts into the daemon's environment, passwords above all, is not for the
- * jobs.
+ * STINT_HANDLER, STINT_ATTEMPT, STINT_PROGRESS_FD, STINT_DEADLINE_MS (when there is a
+ * deadline), TRACEPARENT (when the job has one), STINT_X_<NAME> for its x- fields; the
+ * handler's `environment`; HOME, USER, LOGNAME and SHELL of its `user`; and of the
+ * daemon's own PATH, HOME, LANG, LC_*, TZ, USER, LOGNAME, TMPDIR and SHELL, and nothing
+ * else: what a service manager puts into the daemon's environment, passwords above all,
+ * is not for the jobs.
  *
  * Return: 0; -EINVAL: a value cannot be put into an environment (a NUL byte), which
  * no further attempt will change; -ENOMEM.

@@ -3,7 +3,8 @@
  *
  *	prepare    pipes; the payload goes into stdin as far as it fits
  *	start      the slot's keeper gets the pipes and the command
- *	watch      feed stdin, gather stdout and stderr, wait for the keeper's answer
+ *	watch      feed stdin, gather stdout, stderr and progress, wait for the keeper's
+ *	           answer
  *	conclude   what it all means
  *
  * The job is over when the keeper says so, never when a pipe ends: a process that
@@ -23,6 +24,7 @@
 #include "daemon/handler/ending.h"
 #include "daemon/handler/keeping.h"
 #include "daemon/handler/limits.h"
+#include "daemon/handler/progress_lines.h"
 #include "daemon/handler/slot.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/units.h"
@@ -37,7 +39,7 @@ enum {
 	EXIT_DATAERR = 65,
 };
 
-enum { OUT, ERR, IN, STREAM_COUNT }; /* in the order of START's descriptors */
+enum { OUT, ERR, PROGRESS, IN, STREAM_COUNT }; /* in the order of START's descriptors */
 
 /* Why the command was made to end. The first reason stays. */
 enum reason { BY_ITSELF, CTX_ENDED, OUTPUT_OVER };
@@ -51,6 +53,7 @@ struct run {
 	int theirs[STREAM_COUNT];
 	int done_fd;      /* the context's; negative: it never ends */
 	size_t fed_bytes; /* of the payload */
+	struct progress_lines progress;
 	enum reason reason;
 	bool is_over;        /* its limit: no more of stdout is read */
 	int64_t asked_at_ms; /* to end */
@@ -71,6 +74,8 @@ open_stream(struct run *run, int stream)
 		return -errno;
 	run->ours[stream] = p[stream == IN];
 	run->theirs[stream] = p[stream != IN];
+	if (stream == PROGRESS) /* read only when there is something to read */
+		return 0;
 	return fcntl(run->ours[stream], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
@@ -98,6 +103,8 @@ prepare(struct run *run, struct stint_err *err)
 
 	if (r == 0)
 		r = open_stream(run, ERR);
+	if (r == 0)
+		r = open_stream(run, PROGRESS);
 	/* Without a payload, stdin is the /dev/null that the keeper has. */
 	if (r == 0 && run->call->job->payload.n > 0) {
 		r = open_stream(run, IN);
@@ -170,6 +177,20 @@ gather_stderr(struct run *run)
 	return true;
 }
 
+/* What comes is always read: who tells of progress must not wait for us. */
+static void
+gather_progress(struct run *run)
+{
+	const struct handler_call *call = run->call;
+	struct progress newest;
+	char chunk[READ_BYTES];
+	ssize_t n = read(run->ours[PROGRESS], chunk, sizeof chunk);
+
+	if (n > 0 && progress_lines_take(&run->progress, chunk, (size_t)n, &newest) &&
+		call->on_progress)
+		call->on_progress(call->arg, &newest);
+}
+
 /* The context may have ended, and what it has ended may need more than a hint. */
 static void
 heed_ctx(struct run *run)
@@ -206,6 +227,7 @@ watch(struct run *run)
 			{.fd = run->is_over ? -1 : run->ours[OUT], .events = POLLIN},
 			{.fd = run->ours[ERR], .events = POLLIN},
 			{.fd = run->ours[IN], .events = POLLOUT},
+			{.fd = run->ours[PROGRESS], .events = POLLIN},
 			{.fd = run->reason == BY_ITSELF ? run->done_fd : -1,
 				.events = POLLIN},
 		};
@@ -218,6 +240,8 @@ watch(struct run *run)
 			gather_stderr(run);
 		if (p[3].revents)
 			feed(run);
+		if (p[4].revents)
+			gather_progress(run);
 		if (p[0].revents)
 			take_reply(run);
 		else
@@ -310,8 +334,8 @@ exec_run(struct stint_ctx *ctx, struct handler_slot *slot,
 		.slot = slot,
 		.call = call,
 		.out = out,
-		.ours = {-1, -1, -1},
-		.theirs = {-1, -1, -1},
+		.ours = {-1, -1, -1, -1},
+		.theirs = {-1, -1, -1, -1},
 		.kill_at_ms = STINT_NEVER,
 	};
 

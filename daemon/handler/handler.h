@@ -15,6 +15,7 @@
 #include "daemon/config/config.h"
 #include "lib/wire/job.h"
 #include "lib/wire/outcome.h"
+#include "lib/wire/progress.h"
 
 /* The process from which all others are forked; see zygote.h. */
 struct zygote;
@@ -35,6 +36,10 @@ struct handler_call {
 	const _Atomic int64_t *leased_at_ms;
 	int64_t lease_hold_ms;
 	int64_t lease_grace_ms;
+	/* Called in the thread of handler_run(), as often as the handler tells how far it
+	 * is: with the last it told. NULL: nobody asks. */
+	void (*on_progress)(void *arg, const struct progress *progress);
+	void *arg;
 };
 
 /* Causes of an end that is not the job's fault: what fails after its context ended

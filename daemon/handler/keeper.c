@@ -46,10 +46,11 @@
 enum {
 	WORKER_IN_FD = 3, /* where a worker process reads frames */
 	WORKER_OUT_FD = 4,
-	PULSE_FD = 4,              /* in fds */
-	PIPES = STDERR_FILENO + 1, /* of a command */
-	LEFTOVER_MS = 2,           /* for those who were killed with the job's group */
-	RESCAN_MS = 20,            /* for those who were killed one by one */
+	PIPES = WORKER_OUT_FD + 1, /* 0 to 4, of a command, too */
+	COMMAND_FDS = 3, /* in fds, without standard input, which is behind them */
+	PULSE_FD = 4,    /* in fds */
+	LEFTOVER_MS = 2, /* for those who were killed with the job's group */
+	RESCAN_MS = 20,  /* for those who were killed one by one */
 	RESCAN_MAX_MS =
 		1000, /* who is still there sits in the kernel, or is not ours to kill */
 };
@@ -100,8 +101,7 @@ child_confine(struct keeper *k)
 		r = leaf_enter(&k->leaf);
 	if (r < 0)
 		child_fail(k, KEEPER_GROUP, -r);
-	r = confine_self(c, k->groups, k->msg.is_worker ? WORKER_OUT_FD + 1 : PIPES,
-		is_counted, &k->failure->step);
+	r = confine_self(c, k->groups, PIPES, is_counted, &k->failure->step);
 	if (r < 0)
 		child_fail(k, KEEPER_CONFINE, -r);
 }
@@ -149,6 +149,15 @@ child_exec(char **argv, char **envp)
 	}
 }
 
+/* The last one to be put in its place: another one may have lain there. */
+static int
+child_progress_fd(int fd)
+{
+	if (fd == KEEPER_PROGRESS_FD)
+		return fcntl(fd, F_SETFD, 0);
+	return dup2(fd, KEEPER_PROGRESS_FD);
+}
+
 /* Put the descriptors in their places. Those for 3 and 4 may lie there in the wrong
  * order, so they are moved out of the way first. */
 static int
@@ -166,7 +175,9 @@ child_fds(const struct keeper *k)
 			return -1;
 		return dup2(out, WORKER_OUT_FD);
 	}
-	return k->fd_count > 2 ? dup2(fds[2], STDIN_FILENO) : 0;
+	if (k->fd_count > COMMAND_FDS && dup2(fds[COMMAND_FDS], STDIN_FILENO) < 0)
+		return -1;
+	return child_progress_fd(fds[2]);
 }
 
 static noreturn void
@@ -447,7 +458,7 @@ run_job(struct keeper *k)
 	k->usage = (struct usage){0};
 	if (k->fd_count > PULSE_FD)
 		map_pulse(k);
-	if (k->fd_count >= (k->msg.is_worker ? PULSE_FD : 2))
+	if (k->fd_count >= (k->msg.is_worker ? PULSE_FD : COMMAND_FDS))
 		start(k);
 	else /* there was no room for the pipes in our table */
 		fail(k, KEEPER_FORK, EMFILE);

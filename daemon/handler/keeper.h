@@ -5,8 +5,8 @@
  * What the daemon and a keeper say to each other, over SOCK_SEQPACKET:
  *
  *	keeper -> daemon   int: 0, I am there, or the errno that kept me from it
- *	daemon -> keeper   struct keeper_msg START, stdout, stderr[, stdin]; or, with
- *	                   is_worker, stdout, stderr, 3, 4[, memory of struct
+ *	daemon -> keeper   struct keeper_msg START, stdout, stderr, 4[, stdin]; or,
+ *	                   with is_worker, stdout, stderr, 3, 4[, memory of struct
  *	                   keeper_pulse]; the block behind it, what is left of it in
  *	                   further messages
  *	daemon -> keeper   struct keeper_msg TERM, KILL, RETIRE or RENEW, any time
@@ -33,6 +33,9 @@
 #include "daemon/handler/cgroup.h"
 #include "daemon/handler/confine.h"
 #include "daemon/handler/usage.h"
+
+/* Where a command tells its progress. */
+enum { KEEPER_PROGRESS_FD = 4 };
 
 /* TERM: SIGTERM to the job's process group and to the children that left it.
  * KILL: SIGKILL to everything. RETIRE: it was asked to end; KILL after the grace.

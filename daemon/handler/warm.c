@@ -60,6 +60,8 @@ struct errand {
 	struct iovec part[PART_COUNT]; /* what is yet to be written */
 	size_t said_bytes;             /* what was written */
 	size_t need_bytes;             /* of the frame that has begun */
+	struct progress progress;      /* the newest, not told yet, */
+	bool has_progress;             /* if this is set */
 	enum verdict verdict;
 	const char *broken;  /* how */
 	bool is_cancelled;   /* the context has ended, and the process was told */
@@ -184,16 +186,23 @@ is_output_over(const struct errand *e, size_t n)
 	return n > (size_t)e->call->conf->output_limit_bytes;
 }
 
+static bool
+is_own_id(const struct errand *e, const struct bytes *id)
+{
+	const struct bytes *own = &e->call->job->id;
+
+	return id->n == own->n && memcmp(id->p, own->p, own->n) == 0;
+}
+
 static void
 take_answer(struct errand *e, const struct frame *f)
 {
-	const struct bytes *id = &f->string[1], *text = &f->string[2];
-	const struct bytes *own = &e->call->job->id;
+	const struct bytes *text = &f->string[2];
 	int shown;
 
 	if (f->count < 3)
 		return settle(e, BROKEN, "sent a malformed frame");
-	if (id->n != own->n || memcmp(id->p, own->p, own->n) != 0)
+	if (!is_own_id(e, &f->string[1]))
 		return settle(e, BROKEN, "answered a job that it does not have");
 	if (e->part[TAIL].iov_len > 0)
 		return settle(e, BROKEN, "answered before it had read the job");
@@ -209,10 +218,23 @@ take_answer(struct errand *e, const struct frame *f)
 	e->out->for_good = frame_is(f, "FAIL");
 }
 
-/* PROGRESS and verbs of a later version are not for us. */
+/* One that makes no sense is ignored. */
+static void
+take_progress(struct errand *e, const struct frame *f)
+{
+	if (f->count < 3 || !is_own_id(e, &f->string[1]))
+		return;
+	if (progress_set(&e->progress, f->string[2],
+		    f->count > 3 ? f->string[3] : (struct bytes){"", 0}))
+		e->has_progress = true;
+}
+
+/* Verbs of a later version are not for us. */
 static void
 take_frame(struct errand *e, const struct frame *f)
 {
+	if (frame_is(f, "PROGRESS"))
+		return take_progress(e, f);
 	if (frame_is(f, "OK") || frame_is(f, "ERROR") || frame_is(f, "FAIL"))
 		take_answer(e, f);
 }
@@ -241,6 +263,9 @@ hear(struct errand *e)
 		settle(e, OUTPUT_OVER, NULL);
 	e->need_bytes = e->verdict == PENDING && n == 0 ? f.need_bytes : 0;
 	buf_shift(in, at);
+	if (e->has_progress && e->call->on_progress)
+		e->call->on_progress(e->call->arg, &e->progress);
+	e->has_progress = false;
 }
 
 /* Read until there is a frame, or nothing more for now. */

@@ -31,6 +31,8 @@ attempt_free(struct attempt *a)
 	if (!a)
 		return;
 	stint_ctx_free(a->ctx);
+	free(atomic_load_explicit(&a->news, memory_order_relaxed));
+	free(a->progress);
 	outcome_fini(&a->outcome);
 	buf_fini(&a->result);
 	config_unref(a->config);
@@ -78,6 +80,26 @@ bool
 attempt_is_in_thread(const struct attempt *a)
 {
 	return atomic_load_explicit(&a->thread, memory_order_acquire) == ATTEMPT_IN_RUNS;
+}
+
+void
+attempt_report(struct attempt *a, const struct progress *progress)
+{
+	struct progress *news = malloc(sizeof *news);
+
+	if (!news)
+		return;
+	*news = *progress;
+	/* release: the loop reads what it finds; acquire: what comes back is freed here
+	 */
+	free(atomic_exchange_explicit(&a->news, news, memory_order_acq_rel));
+}
+
+bool
+attempt_may_have_state(const struct attempt *a)
+{
+	return a->progress || atomic_load_explicit(&a->news, memory_order_relaxed) ||
+	       a->job->deliveries > 1;
 }
 
 bool

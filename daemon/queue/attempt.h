@@ -16,6 +16,7 @@
 #include "daemon/queue/queue.h"
 #include "lib/wire/job.h"
 #include "lib/wire/outcome.h"
+#include "lib/wire/progress.h"
 
 enum attempt_slot {
 	ATTEMPT_WAITS = -1, /* for a worker */
@@ -69,6 +70,12 @@ struct attempt {
 	bool is_timed_out;   /* likewise: that is since its time was up */
 	bool is_kept;        /* likewise: given up, and the worker has it still */
 	bool is_dropped;     /* likewise: to be freed when that is over */
+	/* The newest that the worker has put there and the loop has not taken yet; NULL:
+	 * nothing. Who takes it out owns it. */
+	struct progress *_Atomic news;
+	/* kept by reports.c */
+	struct progress *progress; /* what it has told last; NULL: nothing yet */
+	bool is_report_due;        /* it is not written yet */
 
 	bool is_sent_again; /* to Redis, after a first time whose outcome is unknown */
 	struct outcome outcome;
@@ -88,6 +95,14 @@ struct attempt {
  * memory. */
 struct attempt *attempt_new(struct job *job, struct queue *queue, struct config *config);
 void attempt_free(struct attempt *a); /* takes NULL */
+
+/* Leave @progress for the loop, in place of what it has not taken. Without memory nothing
+ * happens. Thread: the worker's. */
+void attempt_report(struct attempt *a, const struct progress *progress);
+
+/* Has it told of its progress, or been somebody else's before? Then there may be a state
+ * of its job in Redis. Once it has ended, that does not change. Thread: the loop's. */
+bool attempt_may_have_state(const struct attempt *a);
 
 /* Free it, unless a worker still has it: then that is noted (is_dropped). */
 void attempt_drop(struct attempt *a);

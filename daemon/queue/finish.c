@@ -4,6 +4,7 @@
 #include "daemon/queue/finish.h"
 
 #include <string.h>
+#include "daemon/queue/lease.h"
 #include "daemon/queue/retry.h"
 
 enum finish_kind
@@ -13,7 +14,8 @@ finish_kind(const struct attempt *a)
 		return a->is_put_aside ? FINISH_ASIDE : FINISH_RELEASE;
 	if (a->retry_delay_ms >= 0)
 		return FINISH_RETRY;
-	if (a->outcome.status == JOB_OK && !a->job->reply_to.p)
+	if (a->outcome.status == JOB_OK && !a->job->reply_to.p &&
+		!attempt_may_have_state(a))
 		return FINISH_PLAIN;
 	return FINISH_SCRIPT;
 }
@@ -110,6 +112,25 @@ write_forget_states(struct redis_batch *b, const struct attempt_list *list)
 				b, &a->queue->state_stem, a->job->id.p, a->job->id.n);
 }
 
+/* May somebody have told of its progress: this attempt, an earlier holder, or, with the
+ * lease over, whoever has the job by now? */
+static bool
+may_be_told(const struct attempt *a)
+{
+	return attempt_may_have_state(a) ||
+	       lease_is_over(a->leased_at_ms, a->config->lease_ms);
+}
+
+/* What release.lua takes for "none" is the jobs stream. */
+static void
+write_state_key(struct redis_batch *b, const struct attempt *a)
+{
+	if (may_be_told(a))
+		redis_key_of(b, &a->queue->state_stem, a->job->id.p, a->job->id.n);
+	else
+		redis_key(b, &a->queue->jobs_key);
+}
+
 static size_t
 list_len(const struct attempt_list *list)
 {
@@ -174,7 +195,7 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 	const size_t n = list_len(list);
 	const struct attempt *a;
 
-	redis_script_call(b, who->scripts, SCRIPT_FINISH, 6 + 3 * n, 5 + 6 * n);
+	redis_script_call(b, who->scripts, SCRIPT_FINISH, 6 + 3 * n, 5 + 7 * n);
 	redis_key(b, &q->jobs_key);
 	redis_key(b, &q->dead_key);
 	redis_key(b, &q->ids_key);
@@ -204,6 +225,7 @@ write_script(struct redis_batch *b, const struct finish_who *who,
 		redis_int(b, attempt_ttl_ms(a));
 		redis_bulk(b, a->job->id.p, a->job->id.n);
 		redis_bulk(b, a->result.data, a->result.len);
+		redis_str(b, may_be_told(a) ? "1" : "0");
 	}
 }
 
@@ -225,11 +247,14 @@ write_release(struct redis_batch *b, const struct finish_who *who,
 	const struct attempt_list *list)
 {
 	const struct queue *q = TAILQ_FIRST(list)->queue;
+	const size_t n = list_len(list);
 	const struct attempt *a;
 
-	redis_script_call(b, who->scripts, SCRIPT_RELEASE, 2, 2 + 6 * list_len(list));
+	redis_script_call(b, who->scripts, SCRIPT_RELEASE, 2 + n, 2 + 6 * n);
 	redis_key(b, &q->jobs_key);
 	redis_key(b, &q->ids_key);
+	TAILQ_FOREACH (a, list, link)
+		write_state_key(b, a);
 	redis_str(b, KEYS_GROUP);
 	redis_str(b, who->consumer);
 	TAILQ_FOREACH (a, list, link)

@@ -4,10 +4,11 @@
  * commit.c decides when; here stands what is said to Redis and what its answers
  * mean. A batch is of one queue and one kind:
  *
- *	FINISH_PLAIN   ok and nobody to answer: MULTI, SET NX PX for each, one XACK, one
- *	               XDEL, one HDEL of the ids that are not their entries', EXEC; the
- *	               cheapest (no script), and safe to repeat. For those with retries
- *	               also ZREM, HDEL and DEL of what another daemon may have put off
+ *	FINISH_PLAIN   ok, nobody to answer and no progress told: MULTI, SET NX PX for
+ *	               each, one XACK, one XDEL, one HDEL of the ids that are not their
+ *	               entries', EXEC; the cheapest (no script), and safe to repeat. For
+ *	               those with retries also ZREM, HDEL and DEL of what another daemon
+ *	               may have put off
  *	FINISH_SCRIPT  everything else that ends a job: scripts/finish.lua
  *	FINISH_RELEASE back to the queue: scripts/release.lua
  *	FINISH_ASIDE   its handler is at its limit: scripts/aside.lua

@@ -63,6 +63,8 @@ struct queue {
 	struct attempt_list admits; /* that wait for their answer */
 	struct tries admit_tries;
 
+	size_t report_calls; /* kept by reports.c: of it, in the batch on its way */
+
 	/* kept by commit.c: finished attempts that wait to be stored */
 	struct attempt_list outbox[FINISH_KINDS];
 	size_t outbox_count[FINISH_KINDS];

@@ -13,7 +13,7 @@ enum { UTF8_MAX = 4 }; /* bytes of one character */
 static bool
 is_blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	return (unsigned char)c <= ' ';
 }
 
 static size_t

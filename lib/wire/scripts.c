@@ -17,6 +17,7 @@ const struct script_text script_texts[SCRIPT_ALL_COUNT] = {
 	[SCRIPT_TAKE_ASIDE] = TEXT(take_aside),
 	[SCRIPT_LEAVE] = TEXT(leave),
 	[SCRIPT_RETRY] = TEXT(retry),
+	[SCRIPT_REPORT] = TEXT(report),
 	[SCRIPT_ADMIT] = TEXT(admit),
 	[SCRIPT_DUE] = TEXT(due),
 	[SCRIPT_PROMOTE] = TEXT(promote),

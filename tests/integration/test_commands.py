@@ -73,8 +73,8 @@ def test_no_secret_is_inherited_and_the_handler_has_its_own(stintd, client):
 
 def test_a_command_has_no_descriptor_of_the_daemon(stintd, client):
     stintd({"handlers": {"job": {"command": ["ls", "/proc/self/fd"]}}})
-    # the fourth is ls's own, of the folder
-    assert run(client, "job", "p")["output"].split() == ["0", "1", "2", "3"]
+    # 3 is ls's own, of the folder; 4 is for progress
+    assert run(client, "job", "p")["output"].split() == ["0", "1", "2", "3", "4"]
 
 
 def test_a_command_runs_in_its_directory(stintd, client, folder):

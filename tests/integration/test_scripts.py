@@ -46,20 +46,25 @@ class Queue:
 
     # ---- the scripts ----
 
-    def finish(self, *jobs, me="me", max_count=100, max_bytes=10**6, reply=None):
+    def finish(self, *jobs, me="me", max_count=100, max_bytes=10**6, reply=None, told=1):
         """Each job: entry, kind, store, ttl, id, result."""
         keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies"]
         for job in jobs:
             keys += [f"result:{job[4]}", f"reply:{reply}" if reply else "jobs",
                      f"state:{job[4]}"]
         return self.eval("finish", keys, GROUP, me, max_count, max_bytes, 1000,
-                         *(word for job in jobs for word in job))
+                         *(word for job in jobs for word in (*job, told)))
 
     def end(self, entry, kind, job_id=None, text="{}", store=1, **how):
         return self.finish((entry, kind, store, HOUR_MS, job_id or entry, text), **how)[0]
 
     def release(self, *jobs, me="me"):
-        return self.eval("release", ["jobs", "ids"], GROUP, me, *(w for j in jobs for w in j))
+        return self.per_job("release", ["jobs", "ids"], jobs, me, stems=("state",))
+
+    def report(self, *jobs, me="me"):
+        """Each job: entry, percent, note, ttl. They are called like their entries."""
+        states = [f"state:{job[0]}" for job in jobs]
+        return self.eval("report", ["jobs", *states], GROUP, me, *(w for j in jobs for w in j))
 
     def retry(self, *jobs, me="me"):
         return self.per_job("retry", ["jobs", "ids", "delayed", "bodies"], jobs, me)
@@ -338,7 +343,7 @@ def test_ownership_that_cannot_be_asked_for_is_an_error(q):
     client = q.without_rights("xpending")
     keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies", "result:x", "jobs", "state:x"]
     with pytest.raises(redis_py.exceptions.ResponseError, match="can't run"):
-        q.eval("finish", keys, GROUP, "me", 1, 1, 1, entry, "failed", 1, 1000, "x", "{}",
+        q.eval("finish", keys, GROUP, "me", 1, 1, 1, entry, "failed", 1, 1000, "x", "{}", 0,
                client=client)
     client.close()
     assert q.pending() == {entry: "me"}
@@ -470,6 +475,87 @@ def test_retry_works_without_memory(q):
     with q.no_memory():
         assert q.put_off(entry)[0] == 1
     assert entry in q.delayed() and not q.pending()
+
+
+# ---- report, and what becomes of it ----
+
+def test_report_tells_of_what_is_ours_only(q):
+    mine, other, gone = q.held(), q.held("other"), q.held()
+    q.client.xdel(KEY + "jobs", gone)
+    q.client.xack(KEY + "jobs", GROUP, gone)
+    jobs = [(entry, 50, "half", HOUR_MS) for entry in (mine, other, gone, GONE)]
+    assert q.report(*jobs) == [1, 0, 0, 0]
+    assert q.state(mine) == {"percent": "50", "note": "half", "consumer": "me"}
+    assert HOUR_MS - 60_000 < q.client.pttl(KEY + f"state:{mine}") <= HOUR_MS
+    assert [q.state(entry) for entry in (other, gone, GONE)] == [{}, {}, {}]
+    assert q.report((mine, 51, "", HOUR_MS)) == [1]
+    assert q.state(mine) == {"percent": "51", "note": "", "consumer": "me"}
+
+
+def test_report_passes_over_a_state_of_another_type(q):
+    one, two = q.held(), q.held()
+    q.client.set(KEY + f"state:{one}", "no hash")
+    assert q.report((one, 1, "", HOUR_MS), (two, 2, "", HOUR_MS)) == [0, 1]
+    assert q.end(one, "failed") == 1 and q.state(one) == {}
+
+
+def test_report_is_refused_without_memory(q):
+    entry = q.held()
+    with q.no_memory(), pytest.raises(redis_py.exceptions.ResponseError, match="OOM"):
+        q.report((entry, 1, "", HOUR_MS))
+    assert q.state(entry) == {}
+
+
+def ways_to_end(q, entry, me):
+    return {"finish": lambda: q.end(entry, "failed", me=me),
+            "release": lambda: q.release((entry, entry, 5, 1, 0, 1), me=me)[0],
+            "retry": lambda: q.put_off(entry, me=me)[0]}
+
+
+@pytest.mark.parametrize("way", ["finish", "release", "retry"])
+def test_what_was_reported_goes_when_the_job_ends(q, way):
+    entry = q.held()
+    q.report((entry, 50, "half", HOUR_MS))
+    assert ways_to_end(q, entry, "me")[way]() == 1
+    assert "percent" not in q.state(entry)
+    assert q.client.pttl(KEY + f"state:{entry}") == (-1 if way == "retry" else -2)
+    assert q.report((entry, 60, "late", HOUR_MS)) == [0]
+    assert "percent" not in q.state(entry)
+
+
+@pytest.mark.parametrize("way", ["finish", "release", "retry"])
+def test_who_has_lost_a_job_takes_its_own_report_away_and_no_other(q, way):
+    entry = q.held()
+    q.report((entry, 50, "mine", HOUR_MS))
+    q.client.xclaim(KEY + "jobs", GROUP, "other", 0, [entry])
+    assert ways_to_end(q, entry, "me")[way]() == 0
+    assert q.state(entry) == {}
+    q.report((entry, 10, "theirs", HOUR_MS), me="other")
+    assert ways_to_end(q, entry, "me")[way]() == 0
+    assert q.state(entry)["note"] == "theirs"
+    # it has become another entry meanwhile, which waits
+    assert q.put_off(entry, me="other")[0] == 1
+    assert ways_to_end(q, entry, "me")[way]() == 0
+    assert q.state(entry)["status"] == "retrying"
+
+
+def test_a_success_that_comes_late_takes_the_report_of_others_away(q):
+    entry = q.held()
+    q.client.xclaim(KEY + "jobs", GROUP, "other", 0, [entry])
+    q.report((entry, 10, "theirs", HOUR_MS), me="other")
+    assert q.end(entry, "ok") == 1
+    assert q.state(entry) == {} and q.report((entry, 20, "", HOUR_MS), me="other") == [0]
+    entry = q.held("other")
+    q.put_off(entry, me="other")
+    assert q.end(entry, "ok", store=0) == 2  # what is delayed may be another job of this id
+    assert q.state(entry)["status"] == "retrying"
+
+
+def test_finish_asks_for_no_state_where_there_can_be_none(q):
+    entry = q.held()
+    q.client.hset(KEY + f"state:{entry}", "percent", 1)
+    assert q.finish((entry, "failed", 1, HOUR_MS, entry, "{}"), told=0) == [1]
+    assert q.state(entry) == {"percent": "1"}
 
 
 # ---- admit ----

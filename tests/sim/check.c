@@ -296,21 +296,24 @@ check_held(const char *queue)
 	}
 }
 
+/* May there be this state: of a delayed job, or of one that told of its progress? */
+static bool
+is_fit_state(const struct object *state, const struct sim_job *job, struct bytes id)
+{
+	if (!job || model_pair(state, (struct bytes){"percent", 7}))
+		return job && (job->results == 0 || job->is_late);
+	return model_pair(sim_object(job->queue, "delayed", NULL, OBJECT_ZSET), id);
+}
+
 static void
 check_states(void)
 {
-	for (size_t i = 0; i < model.count; i++) {
-		struct key_parts parts;
-		char queue[16];
+	struct key_parts key;
 
-		if (!split_key(model.objects[i].key, &parts) ||
-			!bytes_is(parts.kind, "state"))
-			continue;
-		snprintf(queue, sizeof queue, "%.*s", (int)parts.queue.n, parts.queue.p);
-		if (!model_pair(
-			    sim_object(queue, "delayed", NULL, OBJECT_ZSET), parts.name))
-			sim_fail("%s: has a state, but is not delayed", parts.name.p);
-	}
+	for (const struct object *o = model.objects; o < model.objects + model.count; o++)
+		if (split_key(o->key, &key) && bytes_is(key.kind, "state") &&
+			!is_fit_state(o, jobs_find(key.queue, key.name), key.name))
+			sim_fail("%s: has a state, but is over", key.name.p);
 }
 
 void
@@ -341,15 +344,16 @@ static STINT_PRINTF(1, 2) const char *left(const char *fmt, ...)
 static bool
 is_empty_at_end(const struct object *o)
 {
-	static const char *const kinds[] = {"ids", "delayed", "bodies", "state"};
 	const struct group *g = o->stream.group;
 	struct key_parts parts;
 
 	if (!split_key(o->key, &parts))
 		return true;
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (bytes_is(parts.kind, kinds[i]))
-			return false;
+	if (bytes_is(parts.kind, "state")) /* one of a job that ended late has a TTL */
+		return is_fit_state(o, jobs_find(parts.queue, parts.name), parts.name);
+	if (bytes_is(parts.kind, "ids") || bytes_is(parts.kind, "delayed") ||
+		bytes_is(parts.kind, "bodies"))
+		return false;
 	return !bytes_is(parts.kind, "jobs") ||
 	       (o->stream.count == 0 && (!g || g->held_count == 0));
 }

@@ -25,6 +25,7 @@ struct one {
 	struct sim_run *run; /* NULL: it was not started at all */
 	enum verdict verdict;
 	int64_t end_at_ms;
+	int64_t tell_at_ms;  /* its progress; STINT_NEVER */
 	int64_t asked_at_ms; /* to end */
 	int64_t timeout_at_ms;
 	int64_t budget_ms;
@@ -40,6 +41,8 @@ struct workers {
 	struct attempt_list waiting, done;
 	struct one busy[WORKERS_MAX];
 	size_t busy_count;
+	bool has_news; /* told of, not looked at yet */
+	bool is_told;  /* it is in the channel */
 };
 
 int
@@ -156,7 +159,17 @@ workers_take_back(struct workers *w, struct attempt **ret, size_t n)
 size_t
 workers_collect(struct workers *w, struct attempt **ret, size_t n)
 {
-	return take(&w->done, ret, n);
+	if (!w->is_told)
+		return take(&w->done, ret, n);
+	w->is_told = false;
+	ret[0] = NULL;
+	return 1 + take(&w->done, ret + 1, n - 1);
+}
+
+void
+workers_listen(struct workers *w)
+{
+	w->has_news = false;
 }
 
 /* ---- a run ---- */
@@ -198,6 +211,17 @@ draw_duration_ms(int64_t budget)
 	}
 }
 
+/* One in two tells of its progress, at any time, and again. */
+static int64_t
+draw_tell_at_ms(const struct one *one)
+{
+	const int64_t left_ms = one->end_at_ms - stint_now_ms();
+
+	if (left_ms < 0 || sim_chance(2))
+		return STINT_NEVER;
+	return stint_now_ms() + sim_random((uint32_t)left_ms + 1);
+}
+
 static void
 check_limit(const struct workers *w, const struct attempt *a)
 {
@@ -224,6 +248,7 @@ begin_run(struct workers *w, struct one *one)
 	one->verdict = verdicts[sim_random(ARRAY_LEN(verdicts))];
 	one->end_at_ms = stint_now_ms() + duration;
 	one->timeout_at_ms = stint_now_ms() + one->budget_ms;
+	one->tell_at_ms = draw_tell_at_ms(one);
 	sim_trace("node %d worker: runs %s, entry %s, attempt %d, for %lld ms",
 		w->node->number, a->job->id.p, a->job->entry_id, a->job->attempt,
 		(long long)duration);
@@ -236,7 +261,8 @@ workers_begin_one(struct workers *w)
 	struct one *one = &w->busy[w->busy_count++];
 
 	TAILQ_REMOVE(&w->waiting, a, link);
-	*one = (struct one){.attempt = a, .end_at_ms = stint_now_ms()};
+	*one = (struct one){
+		.attempt = a, .end_at_ms = stint_now_ms(), .tell_at_ms = STINT_NEVER};
 	a->outcome.started_unix_ms = stint_unix_ms();
 	atomic_store(&a->started_at_ms, stint_now_ms());
 	atomic_store(&a->slot, (int)w->busy_count - 1);
@@ -296,6 +322,8 @@ workers_next_ms(const struct workers *w)
 
 		if (end_at_ms(one) < next)
 			next = end_at_ms(one);
+		if (one->tell_at_ms < next)
+			next = one->tell_at_ms;
 		if (one->run && !one->is_ended && one->timeout_at_ms < next)
 			next = one->timeout_at_ms;
 	}
@@ -396,7 +424,41 @@ workers_end_one(struct workers *w)
 bool
 workers_have_outcomes(const struct workers *w)
 {
-	return !TAILQ_EMPTY(&w->done);
+	return w->is_told || !TAILQ_EMPTY(&w->done);
+}
+
+/* ---- its progress ---- */
+
+static struct one *
+next_teller(const struct workers *w)
+{
+	for (size_t i = 0; i < w->busy_count; i++)
+		if (w->busy[i].tell_at_ms <= stint_now_ms())
+			return (struct one *)&w->busy[i];
+	return NULL;
+}
+
+bool
+workers_can_tell(const struct workers *w)
+{
+	return next_teller(w) != NULL;
+}
+
+/* As in core/workers.c. */
+void
+workers_tell_one(struct workers *w)
+{
+	struct one *one = next_teller(w);
+	struct progress progress = {.percent = (int)sim_random(PROGRESS_MAX + 1)};
+
+	snprintf(progress.note, sizeof progress.note, "run %d",
+		(int)(one->run - jobs.runs));
+	sim_trace("node %d worker: %s is at %d%%", w->node->number,
+		one->attempt->job->id.p, progress.percent);
+	attempt_report(one->attempt, &progress);
+	one->tell_at_ms = draw_tell_at_ms(one);
+	w->is_told = w->is_told || !w->has_news;
+	w->has_news = true;
 }
 
 pid_t

@@ -196,6 +196,9 @@ bool workers_can_end(const struct workers *w);
 bool workers_have_outcomes(const struct workers *w);
 void workers_begin_one(struct workers *w);
 void workers_end_one(struct workers *w);
+/* A run is about to tell of its progress. */
+bool workers_can_tell(const struct workers *w);
+void workers_tell_one(struct workers *w);
 int64_t workers_next_ms(const struct workers *w);
 
 #endif

@@ -15,6 +15,7 @@ enum kind {
 	OUTCOMES,
 	BEGIN_RUN,
 	END_RUN,
+	TELL,
 	REFUSED,
 	TIMEOUT,
 	STOPPED,
@@ -94,6 +95,8 @@ look_at_workers(struct choices *cs, struct node *n)
 		add_now(cs, (struct choice){BEGIN_RUN, {.node = n}});
 	if (workers_can_end(w))
 		add_now(cs, (struct choice){END_RUN, {.node = n}});
+	if (workers_can_tell(w))
+		add_now(cs, (struct choice){TELL, {.node = n}});
 }
 
 static void
@@ -181,6 +184,8 @@ happen(const struct choice *c)
 		return workers_begin_one(c->node->workers);
 	case END_RUN:
 		return workers_end_one(c->node->workers);
+	case TELL:
+		return workers_tell_one(c->node->workers);
 	case REFUSED:
 		return conn_complete_refused(c->conn);
 	case TIMEOUT:

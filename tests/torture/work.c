@@ -8,6 +8,8 @@
  *	begin RUN N ID ATTEMPT NONCE MONOTONIC_MS UNIX_MS
  *	end RUN N ID ATTEMPT NONCE MONOTONIC_MS HOW
  *
+ * In between every other one tells of its progress, of which nothing may stay behind.
+ *
  * RUN is the daemon's run that started it, N the number that the submitter gave to the
  * job, NONCE tells this execution from all others. Standard output is "ID ATTEMPT NONCE",
  * as is standard error, so every result says which execution it comes from. The first
@@ -26,6 +28,7 @@
 enum {
 	LINE_BYTES = 512,
 	PAYLOAD_BYTES = 128 * 1024,
+	PROGRESS_FD = 4,
 	EXIT_FAULT = 64, /* what it was given makes no sense: for good */
 };
 
@@ -105,6 +108,9 @@ main(int argc, char **argv)
 		variable("STINT_ATTEMPT"), (unsigned long long)nonce);
 	say(STDERR_FILENO, line, n);
 	say(STDOUT_FILENO, line, n);
+	n = snprintf(line, sizeof line, "50 %016llx\n", (unsigned long long)nonce);
+	if (nonce & 1)
+		say(PROGRESS_FD, line, n);
 	nap(sleep_ms);
 	n = snprintf(line, sizeof line, "end %s %lld %s\n", who,
 		(long long)clock_ms(CLOCK_MONOTONIC), how);

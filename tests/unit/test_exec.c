@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include "lib/base/cleanup.h"
 #include "tests/unit/command_fixture.h"
 
 #define X_BYTES (100 * 1024) /* of one large x- field */
@@ -282,7 +283,7 @@ the_environment_is_exactly_what_is_documented(void **state)
 	assert_outcome(&a, JOB_OK, "");
 	snprintf(expected, sizeof expected,
 		"STINT_JOB_ID=my-job\nSTINT_QUEUE=q\nSTINT_HANDLER=h\nSTINT_ATTEMPT=1\n"
-		"STINT_DEADLINE_MS=1234567890123\nTRACEPARENT=%s\n"
+		"STINT_PROGRESS_FD=4\nSTINT_DEADLINE_MS=1234567890123\nTRACEPARENT=%s\n"
 		"STINT_X_TENANT_ID=a=b\nc\nD=%s\nLANG=de_DE.UTF-8\n"
 		"PATH=/usr/bin:/bin\nLC_TIME=C\n",
 		trace, dir);
@@ -333,7 +334,7 @@ large_x_fields_reach_the_command_up_to_what_the_kernel_takes(void **state)
 }
 
 static void
-it_has_three_descriptors_and_the_limit_of_the_daemon(void **state)
+it_has_four_descriptors_and_the_limit_of_the_daemon(void **state)
 {
 	struct rlimit files;
 	char expected[64];
@@ -341,10 +342,49 @@ it_has_three_descriptors_and_the_limit_of_the_daemon(void **state)
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
-	snprintf(expected, sizeof expected, "0\n1\n2\n3\n%llu\n",
+	snprintf(expected, sizeof expected, "0\n1\n2\n3\n4\n%llu\n",
 		(unsigned long long)files.rlim_cur);
 	run_script(&a, "ls /proc/self/fd; ulimit -n"); /* 3 is ls' own */
 	assert_output(&a, expected);
+	attempt_fini(&a);
+}
+
+static void
+take_progress(void *arg, const struct progress *progress)
+{
+	struct buf *told = arg;
+
+	buf_fmt(told, "%d %s\n", progress->percent, progress->note);
+}
+
+static void
+it_tells_progress_on_descriptor_4(void **state)
+{
+	cleanup(buf_fini) struct buf told = {0};
+	struct attempt a;
+
+	(void)state;
+	attempt_init(&a, "echo 10 ten >&4; echo rubbish >&4; cat",
+		(const struct bytes[]){{"payload", 7}, {"fed", 3}}, 2);
+	a.call.on_progress = take_progress;
+	a.call.arg = &told;
+	attempt_run(&a);
+	assert_outcome(&a, JOB_OK, "");
+	assert_output(&a, "fed");
+	assert_string_equal(buf_cstr(&told), "10 ten\n");
+	attempt_fini(&a);
+}
+
+static void
+progress_that_nobody_asks_for_blocks_no_command(void **state)
+{
+	struct attempt a;
+
+	(void)state;
+	run_script(&a, "head -c 10000000 /dev/zero >&4; yes 50 | head -n 100000 >&4; "
+		       "echo over");
+	assert_outcome(&a, JOB_OK, "");
+	assert_output(&a, "over\n");
 	attempt_fini(&a);
 }
 
@@ -390,7 +430,9 @@ main(void)
 		cmocka_unit_test(a_nul_byte_in_a_variable_fails_for_good),
 		cmocka_unit_test(
 			large_x_fields_reach_the_command_up_to_what_the_kernel_takes),
-		cmocka_unit_test(it_has_three_descriptors_and_the_limit_of_the_daemon),
+		cmocka_unit_test(it_has_four_descriptors_and_the_limit_of_the_daemon),
+		cmocka_unit_test(it_tells_progress_on_descriptor_4),
+		cmocka_unit_test(progress_that_nobody_asks_for_blocks_no_command),
 		cmocka_unit_test(no_signal_is_blocked_or_ignored),
 	};
 

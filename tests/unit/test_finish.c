@@ -139,7 +139,8 @@ on_read(void *arg, int status, const struct redis_reply *replies, size_t count)
 	assert_string_equal(job->fault, "");
 	assert_true(b->held_count < JOBS_MAX);
 	b->held[b->held_count] = attempt_new(job, b->queue, b->config);
-	assert_non_null(b->held[b->held_count++]);
+	assert_non_null(b->held[b->held_count]);
+	b->held[b->held_count++]->leased_at_ms = stint_now_ms();
 }
 
 /* A job with these @fields ("id x retries 3"), read by "me". */
@@ -412,6 +413,38 @@ a_retry_that_has_a_result_is_dropped(void **state)
 }
 
 static void
+a_state_goes_with_the_job_and_with_no_other(void **state)
+{
+	cleanup(bench_freep) struct bench *b = bench_new("");
+	struct attempt *told = hold(b, "id told"), *quiet = hold(b, "id quiet");
+
+	(void)state;
+	attempt_report(told, &(struct progress){.percent = 50});
+	assert_answer(b, "HSET " KEY "state:told percent 50", "1");
+	assert_answer(b, "HSET " KEY "state:quiet percent 50", "1");
+	end(b, told, JOB_OK);
+	end(b, quiet, JOB_ERROR);
+	assert_string_equal(finish(b, FINISH_SCRIPT), "recorded recorded");
+	assert_answer(b, "EXISTS " KEY "state:told", "0");
+	assert_answer(b, "EXISTS " KEY "state:quiet", "1");
+	/* its lease is over: whoever has it by now may have told */
+	TAILQ_INIT(&b->list);
+	quiet = hold(b, "id late");
+	quiet->leased_at_ms -= quiet->config->lease_ms;
+	assert_answer(b, "HSET " KEY "state:late percent 50", "1");
+	end(b, quiet, JOB_OK);
+	assert_string_equal(finish(b, FINISH_SCRIPT), "recorded");
+	assert_answer(b, "EXISTS " KEY "state:late", "0");
+	TAILQ_INIT(&b->list);
+	told = hold(b, "id told");
+	attempt_report(told, &(struct progress){.percent = 50});
+	assert_answer(b, "HSET " KEY "state:told percent 50", "1");
+	end(b, told, JOB_HANDED_BACK);
+	assert_string_equal(finish(b, FINISH_RELEASE), "recorded");
+	assert_answer(b, "EXISTS " KEY "state:told", "0");
+}
+
+static void
 lost_scripts_are_a_fault(void **state)
 {
 	cleanup(bench_freep) struct bench *b = bench_new("");
@@ -438,6 +471,8 @@ an_attempt_that_is_not_retried_has_its_usual_kind(void **state)
 	a->outcome.status = replied->outcome.status = JOB_OK;
 	assert_int_equal(finish_kind(a), FINISH_PLAIN);
 	assert_int_equal(finish_kind(replied), FINISH_SCRIPT);
+	attempt_report(a, &(struct progress){.percent = 1});
+	assert_int_equal(finish_kind(a), FINISH_SCRIPT);
 	outcome_fail(&a->outcome, JOB_ERROR, "no");
 	assert_int_equal(finish_kind(a), FINISH_SCRIPT);
 }
@@ -455,6 +490,7 @@ main(void)
 		cmocka_unit_test(what_is_released_counts_deaths_and_interruptions),
 		cmocka_unit_test(what_is_retried_waits_with_its_next_attempt),
 		cmocka_unit_test(a_retry_that_has_a_result_is_dropped),
+		cmocka_unit_test(a_state_goes_with_the_job_and_with_no_other),
 		cmocka_unit_test(lost_scripts_are_a_fault),
 		cmocka_unit_test(an_attempt_that_is_not_retried_has_its_usual_kind),
 	};

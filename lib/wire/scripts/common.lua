@@ -114,6 +114,20 @@ local function forget_id(ids, id, holder)
   end
 end
 
+-- The state of a job that ends here, or goes elsewhere: @state is the jobs stream where there
+-- can be none. Of one that is not ours (any more) what we have written goes, or, when it is
+-- over for all, what anybody has reported; not the state of one that waits for its time.
+-- Should it not go now, its time comes by itself.
+local function forget_state(state, is_ours, is_over)
+  if state == KEYS[1] then
+    return
+  end
+  if is_ours or redis.pcall('HGET', state, 'consumer') == ARGV[2]
+    or is_over and not redis.pcall('HGET', state, 'status') then
+    redis.pcall('DEL', state)
+  end
+end
+
 -- Off the queue, for whoever holds it.
 local function remove(entry)
   redis.call('XACK', KEYS[1], ARGV[1], entry)

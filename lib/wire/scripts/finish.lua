@@ -3,7 +3,8 @@
 -- KEYS  jobs, dead, ids, stats, delayed, bodies, then for each job: its result, its reply
 --       stream (or jobs again: none), its state
 -- ARGV  group, consumer, most dead letters, most bytes of them, most replies, then for
---       each job: entry id, kind, store (1 or 0), ttl in ms, job id, result
+--       each job: entry id, kind, store (1 or 0), ttl in ms, job id, result, told (1:
+--       somebody may have told of its progress; 0)
 -- kind  ok      the first completion wins, whoever holds the entry: a daemon that was
 --               suspended must not lose work that is done
 --       failed  counts only while this consumer holds the entry: a stale loser must
@@ -76,9 +77,10 @@ end
 local codes = {}
 for i = 0, (#KEYS - 6) / 3 - 1 do
   local result_key, reply_key, state = unpack(KEYS, 7 + 3 * i, 9 + 3 * i)
-  local entry, kind, store, ttl, id, result = unpack(ARGV, 6 + 6 * i, 11 + 6 * i)
+  local entry, kind, store, ttl, id, result, told = unpack(ARGV, 6 + 7 * i, 12 + 7 * i)
   local code = 0
-  if kind == 'ok' or is_mine(entry) then
+  local is_ours = (kind ~= 'ok' or told == '1') and is_mine(entry)
+  if kind == 'ok' or is_ours then
     local letter = kind == 'dead' and letter_of(entry, id, result)
     local acked = redis.pcall('XACK', jobs, group, entry)
     -- no stream any more: the result is recorded all the same; anything else (MISCONF,
@@ -108,6 +110,9 @@ for i = 0, (#KEYS - 6) / 3 - 1 do
       local is_done, is_kept = pcall(add_letter, letter)
       code = is_done and is_kept and code or code + 8
     end
+  end
+  if told == '1' then
+    forget_state(state, is_ours, code ~= 0)
   end
   codes[#codes + 1] = code
 end

@@ -15,10 +15,12 @@ local function retry(i, result, state)
     unpack(ARGV, i, i + 7)
   local fields = fields_of_mine(entry)
   if not fields then
+    forget_state(state, false)
     return 0
   end
   if redis.call('EXISTS', result) == 1 then
     forget_id(ids, id, entry)
+    forget_state(state, true)
     remove(entry)
     return 2
   end
