@@ -19,6 +19,22 @@ tell_json(const struct ctl_opts *o, const char *id, enum client_job_state state)
 	return code == EXIT_OK && state == CLIENT_JOB_FINISHED ? EXIT_NONE : code;
 }
 
+/* Where it was; of a running job also how far it had come, if it told. */
+static void
+tell_text(struct client *c, const struct ctl_opts *o, const char *id,
+	enum client_job_state state)
+{
+	struct stint_err err = {0};
+	struct progress progress;
+
+	printf("%s: cancel requested, it was %s", id, client_job_state_name(state));
+	if (state == CLIENT_JOB_RUNNING &&
+		client_progress(c, o->queue, id, &progress, &err) == 0)
+		printf(", %d%%%s%s", progress.percent, *progress.note ? ": " : "",
+			progress.note);
+	putchar('\n');
+}
+
 static int
 run(const struct ctl_opts *o, char **args, int count)
 {
@@ -46,8 +62,7 @@ run(const struct ctl_opts *o, char **args, int count)
 		       "and no daemon has read it yet\n",
 			id);
 	else
-		printf("%s: cancel requested, it was %s\n", id,
-			client_job_state_name(state));
+		tell_text(c, o, id, state);
 	return EXIT_OK;
 }
 

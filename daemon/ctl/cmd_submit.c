@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stint/clock.h>
+#include "daemon/ctl/bar.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/out.h"
 #include "daemon/ctl/payload.h"
@@ -58,9 +59,14 @@ static int
 wait_for(struct client *c, const struct ctl_opts *o, struct client_wait *w)
 {
 	cleanup(buf_fini) struct buf result = {0};
+	struct bar bar = {.id = w->id, .is_json = o->is_json};
 	struct stint_err err = {0};
-	const int r = client_wait(c, w, &result, &err);
+	int r;
 
+	w->on_progress = bar_show;
+	w->arg = &bar;
+	r = client_wait(c, w, &result, &err);
+	bar_close(&bar);
 	if (r < 0 && r != -ETIMEDOUT)
 		stint_err_wrap(&err, r, "waiting for %s, which is submitted", w->id);
 	return r < 0 ? ctl_fail(&err) : out_result(&result, w->id, o->is_json);
@@ -143,7 +149,8 @@ static const char help[] =
 	"  --traceparent T      W3C trace context\n"
 	"  -x NAME=VALUE        field x-NAME, handed to the handler; up to 24 of them\n"
 	"  --wait               wait for the result and print it: output as it is; of a\n"
-	"                       failure also error and standard error, then exit 1\n"
+	"                       failure also error and standard error, then exit 1;\n"
+	"                       meanwhile show its progress, as \"stintctl wait\" does\n"
 	"  --wait-timeout SPAN  wait no longer, then exit 75; the job goes on\n";
 
 const struct ctl_command cmd_submit = {

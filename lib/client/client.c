@@ -18,6 +18,8 @@ enum {
 	REPLY_BLOCK_MS = 1000,
 	POLL_FIRST_MS = 20,
 	POLL_LAST_MS = 500,
+	/* The same once the job has told its progress, which changes as often. */
+	PROGRESS_LOOK_MS = 250,
 	/* handler, id, delay, at, timeout, deadline, retries, reply_to, traceparent,
 	 * payload */
 	OWN_FIELDS_MAX = 10,
@@ -143,6 +145,27 @@ client_result(struct client *c, const char *queue, const char *id, struct buf *r
 	return append_string(reply, ret, err);
 }
 
+int
+client_progress(struct client *c, const char *queue, const char *id, struct progress *ret,
+	struct stint_err *err)
+{
+	cleanup(link_reply_freep) redisReply *reply = NULL;
+	const struct buf *key = link_key_named(c, queue, "state", id);
+	const redisReply *percent, *note;
+	int r;
+
+	r = link_command(c, &reply, err, "HMGET %b percent note", key->data, key->len);
+	if (r < 0)
+		return r;
+	percent = link_item(reply, 0);
+	note = link_item(reply, 1);
+	if (!link_is_string(percent) || !link_is_string(note) ||
+		!progress_set(ret, (struct bytes){percent->str, percent->len},
+			(struct bytes){note->str, note->len}))
+		return stint_err_set(err, -ENOENT, "%s has told no progress", id);
+	return 0;
+}
+
 /* Read what comes to the reply stream within @block_ms. -ENOENT: not this job's. */
 static int
 read_replies(struct client *c, struct client_wait *w, int64_t block_ms, struct buf *ret,
@@ -189,11 +212,33 @@ min_ms(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Tell what there is to tell. Return: how long to wait until the next look; below 0: the
+ * connection was lost. */
+static int64_t
+look_at_progress(struct client *c, struct client_wait *w, struct stint_err *err)
+{
+	struct progress progress;
+	int r;
+
+	if (!w->on_progress)
+		return REPLY_BLOCK_MS;
+	r = client_progress(c, w->queue, w->id, &progress, err);
+	if (r == 0) {
+		w->on_progress(w->arg, &progress);
+		return PROGRESS_LOOK_MS;
+	}
+	if (r == -EIO || r == -ENOMEM)
+		return r;
+	if (r != -ENOENT) /* it may not be read: then it is not for us */
+		w->on_progress = NULL;
+	return REPLY_BLOCK_MS;
+}
+
 int
 client_wait(
 	struct client *c, struct client_wait *w, struct buf *ret, struct stint_err *err)
 {
-	int64_t poll_ms = POLL_FIRST_MS, left_ms;
+	int64_t poll_ms = POLL_FIRST_MS, left_ms, look_ms;
 	int r;
 
 	for (;;) {
@@ -204,12 +249,16 @@ client_wait(
 		if (left_ms <= 0) /* also: BLOCK 0 would be for ever */
 			return stint_err_set(
 				err, -ETIMEDOUT, "no result for %s in time", w->id);
+		look_ms = look_at_progress(c, w, err);
+		if (look_ms < 0)
+			return (int)look_ms;
+		look_ms = min_ms(look_ms, left_ms);
 		if (w->reply_to) {
-			r = read_replies(c, w, min_ms(left_ms, REPLY_BLOCK_MS), ret, err);
+			r = read_replies(c, w, look_ms, ret, err);
 			if (r != -ENOENT)
 				return r;
 		} else {
-			sleep_ms(min_ms(left_ms, poll_ms));
+			sleep_ms(min_ms(look_ms, poll_ms));
 			poll_ms = min_ms(2 * poll_ms, POLL_LAST_MS);
 		}
 	}

@@ -31,6 +31,7 @@
 #include <stint/err.h>
 #include "lib/base/buf.h"
 #include "lib/wire/job.h"
+#include "lib/wire/progress.h"
 #include "lib/wire/url.h"
 
 struct client;
@@ -88,6 +89,15 @@ int client_submit(struct client *c, const struct client_job *job, char **ret_id,
 int client_result(struct client *c, const char *queue, const char *id, struct buf *ret,
 	struct stint_err *err);
 
+/**
+ * client_progress() - what a running job has told of its progress
+ *
+ * Return: 0; -ENOENT: it has told nothing, or does not run. A user who may not read the
+ * states of jobs gets -EACCES.
+ */
+int client_progress(struct client *c, const char *queue, const char *id,
+	struct progress *ret, struct stint_err *err);
+
 struct client_wait {
 	const char *queue;
 	const char *id;
@@ -96,6 +106,10 @@ struct client_wait {
 	 * where none are stored. NULL: look for the stored result now and then. */
 	const char *reply_to;
 	char after[ENTRY_ID_BYTES]; /* replies up to this one are old; "0-0": none is */
+	/* Called during the wait with what the job tells of its progress, the same again
+	 * and again; not for a user who may not read that. NULL: nobody asks. */
+	void (*on_progress)(void *arg, const struct progress *progress);
+	void *arg;
 };
 
 /**
