@@ -28,6 +28,19 @@ fill_fields(const struct job *job, struct stint_field fields[JOB_X_FIELDS_MAX],
 }
 
 static void
+on_progress(void *arg, int percent, const char *note)
+{
+	const struct handler_call *call = arg;
+	struct progress told;
+	char digits[16];
+	int n = snprintf(digits, sizeof digits, "%d", percent);
+
+	if (progress_set(&told, (struct bytes){digits, (size_t)n},
+		    (struct bytes){note, strlen(note)}))
+		call->on_progress(call->arg, &told);
+}
+
+static void
 conclude(struct stint_ctx *ctx, const struct handler_call *call,
 	struct stint_reply *reply, struct outcome *out)
 {
@@ -70,6 +83,10 @@ thread_run(struct stint_ctx *ctx, const struct handler_call *call, struct outcom
 
 	fill_fields(job, fields, names);
 	reply_init(&reply, (size_t)call->conf->output_limit_bytes);
+	if (call->on_progress) {
+		reply.on_progress = on_progress;
+		reply.arg = (void *)call; /* only read from */
+	}
 	reply_settle(&reply, call->conf->run(ctx, &told, &reply));
 	conclude(ctx, call, &reply, out);
 	reply_fini(&reply);

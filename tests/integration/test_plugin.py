@@ -143,6 +143,18 @@ def test_progress_costs_nothing_but_is_taken(stintd, client, isolation):
     assert told(client, "progress") == ("ok", "done")
 
 
+@BOTH
+def test_progress_is_seen_while_it_runs(stintd, client, folder, isolation):
+    stintd(one(isolation))
+    job = submit(client, "p", f"progress-until {folder}/go")
+    wanted = {b"percent": b"40", b"note": b"still working"}
+    wait_until(lambda: wanted.items() <= client.hgetall(f"stint:{{default}}:state:{job}").items(),
+               "progress in the state")
+    touch(f"{folder}/go")
+    assert result(client, job)["output"] == "done"
+    assert not client.exists(f"stint:{{default}}:state:{job}")
+
+
 def test_process_stays_and_serves_one_job_after_another(stintd, client):
     stintd(one(max_jobs=3))
     pids = [told(client, "pid")[1] for _ in range(6)]

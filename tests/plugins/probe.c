@@ -158,6 +158,18 @@ progress(const struct call *c)
 	return stint_reply_printf(c->reply, "done");
 }
 
+/* The same, and stay where it can be seen. */
+static int
+progress_until(const struct call *c)
+{
+	int r = progress(c);
+
+	stint_reply_progress(c->reply, 40, "still\tworking");
+	while (access(c->arg, F_OK) < 0)
+		sleep_ms(5);
+	return r;
+}
+
 /* ---- ends ---- */
 
 static int
@@ -327,6 +339,7 @@ static const struct {
 	{"prints", prints},
 	{"environment", environment},
 	{"progress", progress},
+	{"progress-until", progress_until},
 	{"segfault", segfault},
 	{"aborts", aborts},
 	{"exits", exits},

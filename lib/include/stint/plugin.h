@@ -101,7 +101,8 @@ STINT_API int stint_reply_fail(struct stint_reply *reply, const char *fmt, ...)
  * @percent: 0 to 100; what is outside counts as the nearer one
  * @note:    one line for people; may be NULL
  *
- * Cheap: what is the same as before is not sent again. stintd does not store it yet.
+ * Cheap: what is the same as before is not told again, and stintd stores the newest a few
+ * times a second at most. `stintctl wait` shows it.
  */
 STINT_API void stint_reply_progress(
 	struct stint_reply *reply, int percent, const char *note);
