@@ -8,7 +8,6 @@
 #include "daemon/daemon_priv.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <stint/clock.h>
@@ -17,7 +16,12 @@
 #include "daemon/obs/notify.h"
 #include "lib/base/cleanup.h"
 
-enum { STATUS_EVERY_MS = 1000 };
+enum {
+	STATUS_EVERY_MS = 1000,
+	/* What giving up the start takes beyond start_timeout. */
+	START_EXTRA_MS = 10000,
+	GROUPED_BYTES = 27, /* 20 digits, a comma before every third, a NUL */
+};
 
 /* ---- going on ---- */
 
@@ -67,12 +71,28 @@ daemon_poke(struct daemon *d)
 	loop_timer_set_earlier(&d->status_timer, stint_at_ms(STATUS_EVERY_MS));
 }
 
+/* 18,204: for people. */
+static const char *
+grouped(char out[GROUPED_BYTES], uint64_t n)
+{
+	char *p = out + GROUPED_BYTES - 1;
+
+	*p = '\0';
+	for (int digits = 0; n > 0 || digits == 0; n /= 10, digits++) {
+		if (digits > 0 && digits % 3 == 0)
+			*--p = ',';
+		*--p = (char)('0' + n % 10);
+	}
+	return p;
+}
+
 void
 daemon_set_status(struct daemon *d, void (*tell)(const char *status))
 {
 	const struct flight_counts *counts = flight_counts(d->flight);
 	const size_t waiting =
 		dispatch_waiting_count(d->dispatch) + aside_count(d->aside);
+	char done[GROUPED_BYTES], failed[GROUPED_BYTES];
 	char text[256], stuck[40] = "", limited[64] = "";
 
 	if (daemon_stuck_count(d) > 0)
@@ -80,14 +100,13 @@ daemon_set_status(struct daemon *d, void (*tell)(const char *status))
 	if (waiting > 0)
 		snprintf(
 			limited, sizeof limited, ", %zu wait for their handler", waiting);
-	snprintf(text, sizeof text,
-		"%s%zu/%zu busy, %s%zu queue%s, %" PRIu64 " done, %" PRIu64 " failed%s",
+	snprintf(text, sizeof text, "%s%zu/%zu busy, %s%zu queue%s, %s done, %s failed%s",
 		d->redis_fault[0] ? "redis away, "
 		: d->is_quiet     ? "quiet, "
 				  : "",
 		workers_busy(d->workers), workers_count(d->workers), stuck,
 		d->config->queue_count, d->config->queue_count == 1 ? "" : "s",
-		counts->done, counts->failed, limited);
+		grouped(done, counts->done), grouped(failed, counts->failed), limited);
 	tell(text);
 }
 
@@ -290,6 +309,7 @@ clean_up(struct daemon *d)
 	loop_watch_stop(&d->zygote_watch);
 	loop_timer_stop(&d->start_timer);
 	loop_timer_stop(&d->status_timer);
+	watchdog_stop(&d->watchdog);
 	close_fd(&d->zygote_pidfd);
 	daemon_close(d);
 	if (is_stuck)
@@ -330,7 +350,9 @@ daemon_run(const struct daemon_opts *opts, struct config *config, bool *ret_is_s
 		log_error("start failed", F_STR("why", err.msg));
 		d.exit_code = EXIT_SOFTWARE;
 	} else {
+		notify_extend_ms(config->start_timeout_ms + START_EXTRA_MS);
 		loop_timer_set(&d.start_timer, stint_at_ms(config->start_timeout_ms));
+		watchdog_start(&d.watchdog, &d.loop, &daemon_watchdog_ops, &d);
 		if (loop_run(&d.loop) < 0)
 			d.exit_code = EXIT_SOFTWARE;
 		log_info("stopped", F_MESSAGE_ID(LOG_ID_STOPPED),

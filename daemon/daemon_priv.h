@@ -21,6 +21,7 @@
 #include "daemon/core/flight.h"
 #include "daemon/core/intake.h"
 #include "daemon/core/loop.h"
+#include "daemon/core/watchdog.h"
 #include "daemon/core/workers.h"
 #include "daemon/daemon.h"
 #include "daemon/queue/admit.h"
@@ -89,6 +90,7 @@ struct daemon {
 	struct loop_watch zygote_watch;
 	struct loop_timer start_timer;
 	struct loop_timer status_timer;
+	struct watchdog watchdog;
 	struct loop_timer wakes[WAKE_COUNT];
 	struct loop_timer unblock_timer;
 
@@ -142,6 +144,7 @@ extern const struct lease_ops daemon_lease_ops;
 extern const struct reports_ops daemon_reports_ops;
 extern const struct commit_ops daemon_commit_ops;
 extern const struct drain_ops daemon_drain_ops;
+extern const struct watchdog_ops daemon_watchdog_ops;
 
 /* @arg: the daemon. */
 void daemon_on_change(void *arg);

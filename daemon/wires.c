@@ -486,6 +486,21 @@ on_drained(void *arg, bool all_stored)
 	daemon_drained(arg, all_stored);
 }
 
+/* While Redis is away that is known, and told; what could be read is asked for here once
+ * more; and a stop has its own ends. */
+static bool
+on_is_well(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->drain.state != DRAIN_RUNNING)
+		return true;
+	fetch_poke(d->fetch);
+	return !fetch_is_overdue(d->fetch);
+}
+
+const struct watchdog_ops daemon_watchdog_ops = {.is_well = on_is_well};
+
 const struct drain_ops daemon_drain_ops = {
 	.quiesce = on_quiesce,
 	.is_taking = on_is_taking,

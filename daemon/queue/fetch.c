@@ -41,6 +41,10 @@ enum {
 
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
+
+	/* A connection that has been silent for this much longer than its time-out should
+	 * have been given up: whoever had to notice it does not work. */
+	SILENCE_EXTRA_MS = 5000,
 };
 
 enum step { STEP_IDLE, STEP_GROUPS, STEP_COMPARE, STEP_READ, STEP_BLOCK };
@@ -59,7 +63,8 @@ struct fetch {
 	size_t queue_count;
 	bool is_weighted;
 
-	enum step step; /* what is on its way */
+	enum step step;     /* what is on its way, ... */
+	int64_t step_at_ms; /* ... and since when */
 	bool is_paused;
 	bool must_compare;     /* a read was lost: pending entries may be unknown here */
 	int64_t compare_at_ms; /* once more: what the lost read was given since */
@@ -77,6 +82,13 @@ struct fetch {
 	size_t pos;
 	bool is_outdated; /* other queues are read from now on */
 };
+
+static void
+set_step(struct fetch *f, enum step step)
+{
+	f->step = step;
+	f->step_at_ms = stint_now_ms();
+}
 
 /* ---- groups ---- */
 
@@ -286,8 +298,8 @@ read_streams(struct fetch *f, struct queue *const *queues, size_t count, size_t 
 		redis_key(&b, &queues[i]->jobs_key);
 	for (size_t i = 0; i < count; i++)
 		redis_str(&b, ">");
-	f->step = block ? STEP_BLOCK : STEP_READ;
-	f->read_at_ms = stint_now_ms();
+	set_step(f, block ? STEP_BLOCK : STEP_READ);
+	f->read_at_ms = f->step_at_ms;
 	redis_batch_send(&b, f->timeout_ms + (block ? f->block_ms : 0), on_entries, f);
 }
 
@@ -336,14 +348,14 @@ fetch_poke(struct fetch *f)
 	if (stint_now_ms() < f->not_before_ms)
 		return f->ops->wake_at(f->arg, f->not_before_ms);
 	if (groups_ask(&f->groups, f->queues, f->queue_count)) {
-		f->step = STEP_GROUPS;
+		set_step(f, STEP_GROUPS);
 		return;
 	}
 	groups_at_ms = groups_due_at_ms(f->queues, f->queue_count);
 	if (groups_at_ms != STINT_NEVER)
 		f->ops->wake_at(f->arg, groups_at_ms);
 	if (is_due_for_compare(f)) {
-		f->step = STEP_COMPARE;
+		set_step(f, STEP_COMPARE);
 		return pending_start(&f->pending, f->all);
 	}
 	credit = f->is_paused ? 0 : f->ops->credit(f->arg);
@@ -459,6 +471,17 @@ bool
 fetch_is_unsure(const struct fetch *f)
 {
 	return f->step != STEP_IDLE || f->must_compare || f->compare_at_ms != STINT_NEVER;
+}
+
+bool
+fetch_is_overdue(const struct fetch *f)
+{
+	const int64_t heard_at_ms = redis_conn_heard_at_ms(f->conn);
+	const int64_t since_ms =
+		heard_at_ms > f->step_at_ms ? heard_at_ms : f->step_at_ms;
+
+	return f->step != STEP_IDLE && redis_conn_is_up(f->conn) &&
+	       stint_now_ms() > since_ms + f->block_ms + f->timeout_ms + SILENCE_EXTRA_MS;
 }
 
 bool

@@ -72,6 +72,9 @@ void fetch_pause(struct fetch *f, bool is_paused);
 bool fetch_is_reading(const struct fetch *f);
 /* Entries may be held that are not known here: a read is on its way, or was lost. */
 bool fetch_is_unsure(const struct fetch *f);
+/* Something was asked, and no word came for longer than its time-outs allow, on a
+ * connection that counts as good: something here is stuck. */
+bool fetch_is_overdue(const struct fetch *f);
 bool fetch_is_blocked(const struct fetch *f); /* CLIENT UNBLOCK would end it */
 bool fetch_should_end(const struct fetch *f); /* and it is not what is wanted now */
 

@@ -318,6 +318,12 @@ redis_conn_is_up(const struct redis_conn *c)
 	return c->state == CONN_UP;
 }
 
+int64_t
+redis_conn_heard_at_ms(const struct redis_conn *c)
+{
+	return c->heard_at_ms;
+}
+
 void
 redis_conn_set_string_limit(struct redis_conn *c, size_t limit_bytes)
 {

@@ -86,6 +86,9 @@ void redis_conn_start(struct redis_conn *c);
 
 bool redis_conn_is_up(const struct redis_conn *c);
 
+/* When something was last received, over this connection or one before it; 0: never. */
+int64_t redis_conn_heard_at_ms(const struct redis_conn *c);
+
 /* CLIENT ID of this connection while it is up; 0: the server would not tell. */
 int64_t redis_conn_client_id(const struct redis_conn *c);
 

@@ -76,6 +76,7 @@ struct redis_conn {
 	int64_t client_id;
 	int64_t try_until_ms; /* RESOLVING to INTRODUCING */
 	int64_t up_at_ms;     /* UP: since when */
+	int64_t heard_at_ms;  /* when something last came */
 	int64_t retry_at_ms;  /* WAITING */
 	unsigned tries; /* since it was last up for long: the exponent of the back-off */
 	uint64_t random;

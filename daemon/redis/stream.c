@@ -148,6 +148,8 @@ receive(struct redis_conn *c)
 	while (n < 0 && errno == EINTR);
 	c->in_at = 0;
 	c->in_len = n > 0 ? (size_t)n : 0;
+	if (n > 0)
+		c->heard_at_ms = stint_now_ms();
 	if (n == 0)
 		conn_lose(c, -EIO, "closed by the server");
 	else if (n < 0 && errno != EAGAIN)

@@ -130,6 +130,12 @@ redis_conn_is_up(const struct redis_conn *c)
 }
 
 int64_t
+redis_conn_heard_at_ms(const struct redis_conn *c)
+{
+	return c->is_up ? stint_now_ms() : 0; /* nothing is silent here but when lost */
+}
+
+int64_t
 redis_conn_client_id(const struct redis_conn *c)
 {
 	return c->session ? c->session->client.id : 0;
