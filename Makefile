@@ -1,6 +1,6 @@
 # stint: `make help` lists what there is. Sources are found by folder.
 VERSION   := 0.1.0
-ABI       := 0
+ABI       := 1
 DESTDIR   ?=
 PREFIX    ?= /usr/local
 SAN       ?=
@@ -68,6 +68,8 @@ help:
 	@echo 'make bench      the benchmarks, as ratios;    ARGS="--only drain" for some'
 	@echo 'make man        the manual pages (needs scdoc)'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local;   make uninstall takes it away again'
+	@echo 'make deb        the Debian packages, in build/deb'
+	@echo 'make check-systemd  the packages under systemd, in containers (as root)'
 	@echo 'make clean      remove build/'
 	@echo 'make SAN=address,undefined | SAN=thread       a sanitizer build in build/san-...'
 	@echo 'make V=1        show the commands; CI=1: warnings are errors; CC=clang'
@@ -200,29 +202,27 @@ $(BUILD)/man/%: %.scd Makefile
 
 DEST := $(DESTDIR)$(PREFIX)
 PUBLIC_HEADERS := $(wildcard lib/include/stint/*.h)
+include packaging/install.mk
 
 install: all
-	install -d $(DEST)/bin $(DEST)/sbin $(DEST)/lib/pkgconfig $(DEST)/include/stint \
+	install -d $(DEST)/bin $(DEST)/sbin $(DESTDIR)$(LIBDIR)/pkgconfig $(DEST)/include/stint \
 	  $(DEST)/share/stint/examples $(DEST)/libexec/stint $(DEST)/lib/stint/plugins \
 	  $(DESTDIR)/etc/stint
 	install -m 755 $(BUILD)/stintd $(DEST)/sbin/stintd
 	install -m 755 $(BUILD)/stintctl $(DEST)/bin/stintctl
 	install -m 755 $(BUILD)/stint-host $(DEST)/libexec/stint/stint-host
 	install -m 644 $(PLUGINS) $(DEST)/lib/stint/plugins
-	install -m 755 $(BUILD)/libstint.so $(DEST)/lib/libstint.so.$(ABI)
-	ln -sf libstint.so.$(ABI) $(DEST)/lib/libstint.so
-	install -m 644 $(BUILD)/libstint.a $(DEST)/lib/libstint.a
+	install -m 755 $(BUILD)/libstint.so $(DESTDIR)$(LIBDIR)/libstint.so.$(ABI)
+	ln -sf libstint.so.$(ABI) $(DESTDIR)$(LIBDIR)/libstint.so
+	install -m 644 $(BUILD)/libstint.a $(DESTDIR)$(LIBDIR)/libstint.a
 	install -m 644 $(PUBLIC_HEADERS) $(DEST)/include/stint
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' packaging/stint.pc.in \
-	  > $(DEST)/lib/pkgconfig/stint.pc
-	install -d $(DEST)/lib/systemd/catalog
-	install -m 644 packaging/systemd/stint.catalog $(DEST)/lib/systemd/catalog
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' packaging/stint.pc.in \
+	  > $(DESTDIR)$(LIBDIR)/pkgconfig/stint.pc
 	install -m 644 $(wildcard config/examples/*.yaml config/examples/*.c) $(DEST)/share/stint/examples
 	install -m 644 config/stint.yaml $(DEST)/share/stint/stint.yaml
 	install -d $(DEST)/share/stint/sdk/python $(DEST)/share/stint/sdk/node
 	install -m 644 lib/sdk/FRAMES.md lib/sdk/conformance.py $(DEST)/share/stint/sdk
-	install -m 644 lib/sdk/python/stint.py lib/sdk/python/README.md \
-	  $(DEST)/share/stint/sdk/python
+	install -m 644 lib/sdk/python/README.md $(DEST)/share/stint/sdk/python
 	install -m 644 $(addprefix lib/sdk/node/,stint.js stint.d.ts package.json README.md) \
 	  $(DEST)/share/stint/sdk/node
 	[ -e $(DESTDIR)/etc/stint/stint.yaml ] || \
@@ -233,10 +233,9 @@ install: all
 
 # The configuration in /etc/stint stays: it is the operator's.
 uninstall:
-	rm -f $(DEST)/sbin/stintd $(DEST)/bin/stintctl $(DEST)/lib/libstint.so.$(ABI) \
-	  $(DEST)/lib/libstint.so $(DEST)/lib/libstint.a $(DEST)/lib/pkgconfig/stint.pc \
-	  $(DEST)/lib/systemd/catalog/stint.catalog $(DEST)/libexec/stint/stint-host \
-	  $(addprefix $(DEST)/lib/stint/plugins/,$(notdir $(PLUGINS)))
+	rm -f $(DEST)/sbin/stintd $(DEST)/bin/stintctl $(DESTDIR)$(LIBDIR)/libstint.so.$(ABI) \
+	  $(DESTDIR)$(LIBDIR)/libstint.so $(DESTDIR)$(LIBDIR)/libstint.a $(DESTDIR)$(LIBDIR)/pkgconfig/stint.pc \
+	  $(DEST)/libexec/stint/stint-host $(addprefix $(DEST)/lib/stint/plugins/,$(notdir $(PLUGINS)))
 	rm -rf $(DEST)/include/stint $(DEST)/share/stint
 	rm -f $(addprefix $(DEST)/share/man/man?/,$(notdir $(MAN)) stint_*.3)
 
