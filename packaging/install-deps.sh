@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and that are missing; nothing else.
-#   install-deps.sh build|run|check|lint|bench ...
+#   install-deps.sh build|run|check|lint|bench|deb|systemd ...
 # As root, or through sudo. Does nothing, and needs no rights, when all is there.
 set -eu
 
@@ -18,6 +18,9 @@ check="$check valgrind g++"
 check="$check systemd"
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis nodejs"
+deb="$build dpkg-dev debhelper dh-python pkg-config scdoc"
+# small systems are made and booted; the packages are looked at
+systemd="systemd systemd-container mmdebstrap util-linux lintian rpm zsh"
 
 wanted=
 for purpose in "$@"; do
@@ -27,6 +30,8 @@ for purpose in "$@"; do
     check) wanted="$wanted $check" ;;
     lint) wanted="$wanted $lint" ;;
     bench) wanted="$wanted $bench" ;;
+    deb) wanted="$wanted $deb" ;;
+    systemd) wanted="$wanted $systemd" ;;
     *) echo "install-deps.sh: unknown purpose $purpose" >&2; exit 64 ;;
     esac
 done
