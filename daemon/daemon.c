@@ -100,7 +100,9 @@ daemon_set_status(struct daemon *d, void (*tell)(const char *status))
 	if (waiting > 0)
 		snprintf(
 			limited, sizeof limited, ", %zu wait for their handler", waiting);
-	snprintf(text, sizeof text, "%s%zu/%zu busy, %s%zu queue%s, %s done, %s failed%s",
+	snprintf(text, sizeof text,
+		"%s%s%zu/%zu busy, %s%zu queue%s, %s done, %s failed%s",
+		d->is_file_faulty ? "faulty configuration not loaded, " : "",
 		d->redis_fault[0] ? "redis away, "
 		: d->is_quiet     ? "quiet, "
 				  : "",

@@ -129,7 +129,8 @@ daemon_reload(struct daemon *d)
 	if (d->drain.state != DRAIN_RUNNING)
 		return;
 	notify_reloading();
-	if (load(d, &config, &faults) < 0) {
+	d->is_file_faulty = load(d, &config, &faults) < 0;
+	if (d->is_file_faulty) {
 		buf_cstr(&faults);
 		log_lines(&faults);
 		log_error("configuration not reloaded, the old one stays",

@@ -147,8 +147,12 @@ def test_a_faulty_file_changes_nothing_and_each_fault_is_told(stintd, client):
     assert "stint.yaml:3:27: handlers.echo.timeuot:" in faults[1]
     assert "timeout" in faults[1]
     daemon.wait_state("READY=1")
+    daemon.wait_state("STATUS=faulty configuration not loaded, 0/2 busy")
     assert run(client, "echo", "as before")["output"] == "as before"
     wait_dump(daemon, "workers=2")
+    daemon.states.clear()
+    reload(daemon, {"concurrency": 3, "handlers": {"echo": ECHO}})
+    daemon.wait_state("STATUS=0/3 busy")
 
 
 def test_a_missing_file_changes_nothing(stintd, client):
