@@ -6,7 +6,7 @@ _stintd() {
     case $prev in
     -c | --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$("$1" --help 2>/dev/null |
-        grep -oE '^ +(-., )?--[a-z]+' | tr -d ' ' | tr ',' '\n')" -- "$cur") ;;
+        grep -oE '^ +(-., )?--[a-z]+' | tr -d ' ' | tr ',' '\n' | sort -u)" -- "$cur") ;;
     esac
 }
 
