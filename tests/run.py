@@ -106,7 +106,11 @@ def integration(san, only="", tests="tests/integration"):
         command += ["-k", only]
     env = {**os.environ, **SAN_ENV, "STINT_BUILD": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
            "STINT_SAN": san}
-    code = subprocess.run(command, cwd=ROOT, env=env).returncode
+    count_report(subprocess.run(command, cwd=ROOT, env=env).returncode, report)
+
+
+def count_report(code, report):
+    """Of pytest, as JUnit has it."""
     if not report.exists():
         Count.failed += 1
         return
@@ -138,6 +142,30 @@ def simulation(san, count):
             Count.passed += len(re.findall(r": ok", output))
             Count.failed += max(1, failed) if done.returncode != 0 else 0
             print(output, end="")
+
+
+def systemd(only):
+    """The packages in boxes of Debian 12 and 13, at the same time; needs root."""
+    def run(suite, paths):
+        report = ROOT / f"build/systemd-{suite}.xml"
+        report.unlink(missing_ok=True)
+        command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                   f"--junitxml={report}", *(f"tests/systemd/{path}" for path in paths)]
+        if only:
+            command += ["-k", only]
+        env = {**os.environ, "STINT_SUITE": suite, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        print(f"{suite}: {done.stdout.decode(errors='replace')}", flush=True)
+        return done.returncode, report
+
+    if not build(""):
+        return
+    in_box = ["test_service.py", "test_confinement.py"]
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(run, ["trixie", "bookworm"], [in_box, [*in_box, "test_packages.py"]]))
+    for code, report in runs:
+        count_report(code, report)
 
 
 def valgrind(tool, only, options):
@@ -178,13 +206,19 @@ STAGES = {
     "man-tsan": lambda a: integration("thread", a.k or "prints", "tests/man"),
 }
 
+# Not for every machine, and so only by name: see `make check-systemd`.
+BY_NAME = {
+    "systemd": lambda a: systemd(a.k),
+}
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help=", ".join(STAGES))
+    parser.add_argument("--only", default="", help=", ".join([*STAGES, *BY_NAME]))
     parser.add_argument("-k", default="", help="passed on to pytest")
     args = parser.parse_args()
-    for name, stage in STAGES.items():
+    stages = {args.only: BY_NAME[args.only]} if args.only in BY_NAME else STAGES
+    for name, stage in stages.items():
         if not name.startswith(args.only):
             continue
         print(f"==> {name}", flush=True)
