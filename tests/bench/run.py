@@ -24,6 +24,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import statistics
@@ -221,10 +222,10 @@ class Server:
 def redis_server():
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
         server = Server(folder)
-        command = ["redis-server", "--port", "0", "--unixsocket", server.socket, "--save", "",
+        command = [shutil.which("redis-server") or "valkey-server", "--port", "0", "--unixsocket", server.socket, "--save", "",
                    "--appendonly", "no", "--dir", folder, "--loglevel", "warning"]
         with running(command, stdout=subprocess.DEVNULL):
-            wait_until(server.is_up, "redis-server")
+            wait_until(server.is_up, command[0])
             yield server
 
 

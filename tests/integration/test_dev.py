@@ -10,7 +10,7 @@ import pytest
 import redis
 import yaml_text
 from gates import Gate, children, is_alive
-from util import PATIENCE_S, STINTCTL, STINTD, result, run, submit, wait_until
+from util import PATIENCE_S, REDIS_SERVER, STINTCTL, STINTD, result, run, submit, wait_until
 
 URL = re.compile(r"redis-cli -s (\S+) XADD")
 
@@ -46,7 +46,7 @@ def socket_of(folder):
 
 
 def redis_of(process):
-    return wait_until(lambda: children(process.pid, "redis-server"), "redis-server")[0]
+    return wait_until(lambda: children(process.pid, REDIS_SERVER), REDIS_SERVER)[0]
 
 
 def dev_folders(folder):
@@ -123,7 +123,7 @@ def test_a_faulty_configuration_starts_no_redis(dev, folder):
 
 
 def test_without_a_redis_server_it_says_what_to_install(dev, folder):
-    assert shutil.which("redis-server")  # else this would not be the reason
+    assert shutil.which(REDIS_SERVER)  # else this would not be the reason
     assert dev(PATH=folder).wait(PATIENCE_S) == 69
     assert "install it (apt-get install redis-server)" in printed(folder)
     assert not dev_folders(folder)

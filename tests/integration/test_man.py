@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ctl_fixtures import environment
-from util import BUILD, ROOT, STINTCTL, STINTD
+from util import BUILD, REDIS_CLI, ROOT, STINTCTL, STINTD
 
 sys.path.append(str(ROOT / "tests" / "man"))
 import page  # noqa: E402 (how the pages of the library are read)
@@ -334,7 +334,7 @@ def alike(text):
 def programs(folder, redis):
     """A PATH with the programs of the build, and a redis-cli for the Redis of the test."""
     cli = folder / "redis-cli"
-    cli.write_text(f'#!/bin/sh\nexec {shutil.which("redis-cli")} -s {redis.sock} "$@"\n')
+    cli.write_text(f'#!/bin/sh\nexec {shutil.which(REDIS_CLI)} -s {redis.sock} "$@"\n')
     cli.chmod(0o755)
     return f"{folder}:{BUILD}:{os.environ['PATH']}"
 

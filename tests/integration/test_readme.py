@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from util import ROOT, STINTD
+from util import REDIS_CLI, ROOT, STINTD
 
 README = (ROOT / "README.md").read_text("utf-8")
 UPPER = {"handlers": {"upper": {"command": ["tr", "a-z", "A-Z"]}}}
@@ -25,7 +25,7 @@ def replaced(text, old, new):
 
 def test_redis_cli_snippet_prints_the_result(redis, stintd):
     stintd(UPPER)
-    script = replaced(snippet("sh"), "redis-cli ", f"redis-cli -s {shlex.quote(redis.sock)} ")
+    script = replaced(snippet("sh"), "redis-cli ", f"{REDIS_CLI} -s {shlex.quote(redis.sock)} ")
     done = subprocess.run(["sh", "-e", "-c", script], capture_output=True, timeout=60)
     [line] = [line for line in done.stdout.decode().splitlines() if line.startswith("{")]
     assert json.loads(line)["output"] == "HELLO"

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("STINT_BUILD", ROOT / "build")).resolve()
 STINTD = BUILD / "stintd"
 STINTCTL = BUILD / "stintctl"
+# Either will do; their tools are told apart only by what they are called.
+REDIS_SERVER = "redis-server" if shutil.which("redis-server") else "valkey-server"
+REDIS_CLI = REDIS_SERVER.replace("server", "cli")
 # A sanitizer build on a busy machine is slow; a test that waits this long has failed.
 PATIENCE_S = 30
 
@@ -45,11 +49,11 @@ class Redis:
 
     def start(self, *options, patience_s=PATIENCE_S):
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.sock, "--dir", self.folder,
+            [REDIS_SERVER, "--port", "0", "--unixsocket", self.sock, "--dir", self.folder,
              "--save", "", "--logfile", str(self.folder / "redis.log"),
              *self.options, *options],
             stdin=subprocess.DEVNULL)
-        wait_until(self._answers, "redis-server", patience_s)
+        wait_until(self._answers, REDIS_SERVER, patience_s)
         return self
 
     def _answers(self):

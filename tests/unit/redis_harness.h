@@ -376,6 +376,8 @@ server_prepare(struct server *s)
 static inline void
 server_start(struct server *s, const char *password)
 {
+	static const char *const programs[] = {"redis-server", "valkey-server"};
+
 	s->pid = fork();
 	assert_true(s->pid >= 0);
 	if (s->pid > 0)
@@ -383,9 +385,10 @@ server_start(struct server *s, const char *password)
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* it goes when the test fails */
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(127);
-	execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", s->path,
-		"--dir", s->dir, "--save", "", "--requirepass", password ? password : "",
-		(char *)NULL);
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) /* returns if there is none */
+		execlp(programs[i], programs[i], "--port", "0", "--unixsocket", s->path,
+			"--dir", s->dir, "--save", "", "--requirepass",
+			password ? password : "", (char *)NULL);
 	_exit(127);
 }
 
