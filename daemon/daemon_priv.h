@@ -99,7 +99,7 @@ struct daemon {
 	bool is_refusal_told; /* since Redis is away: that it does not let us in */
 	bool is_quiet;
 	bool is_file_faulty; /* at the last reload: an older configuration is in force */
-	bool is_closing;                       /* parts are being freed: poke no one */
+	bool is_closing;     /* parts are being freed: poke no one */
 	char redis_fault[STINT_ERR_MSG_BYTES]; /* why Redis is away, as last told; "": it
 						  is not */
 	int exit_code;
