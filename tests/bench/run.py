@@ -222,7 +222,8 @@ class Server:
 def redis_server():
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
         server = Server(folder)
-        command = [shutil.which("redis-server") or "valkey-server", "--port", "0", "--unixsocket", server.socket, "--save", "",
+        command = [shutil.which("redis-server") or "valkey-server", "--port", "0",
+                   "--unixsocket", server.socket, "--save", "",
                    "--appendonly", "no", "--dir", folder, "--loglevel", "warning"]
         with running(command, stdout=subprocess.DEVNULL):
             wait_until(server.is_up, command[0])
