@@ -79,6 +79,23 @@ wait_for_socket(const struct dev *dev, struct stint_err *err)
 	return 0;
 }
 
+/* The command line of the server that was there. */
+static const char *
+tool_of(const struct dev *dev)
+{
+	char path[32], name[16] = "";
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)dev->redis);
+	f = fopen(path, "re");
+	if (f) {
+		if (!fgets(name, sizeof name, f))
+			name[0] = '\0';
+		fclose(f);
+	}
+	return strncmp(name, "valkey", strlen("valkey")) ? "redis-cli" : "valkey-cli";
+}
+
 int
 dev_start(struct dev **ret, struct stint_err *err)
 {
@@ -109,10 +126,10 @@ dev_start(struct dev **ret, struct stint_err *err)
 		return r;
 	printf("A private Redis listens on %s until I stop (Ctrl-C). In another "
 	       "terminal:\n"
-	       "  redis-cli -s %s XADD 'stint:{default}:jobs' '*' handler echo payload "
+	       "  %s -s %s XADD 'stint:{default}:jobs' '*' handler echo payload "
 	       "hello\n"
 	       "  stintctl --redis %s submit --wait sha256 'hello'\n",
-		dev->socket, dev->socket, dev->url);
+		dev->socket, tool_of(dev), dev->socket, dev->url);
 	fflush(stdout);
 	*ret = take_ptr(dev);
 	return 0;

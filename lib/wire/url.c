@@ -282,7 +282,11 @@ redis_url_mask(char *text)
 
 	while ((userinfo = strstr(text, "://"))) {
 		text = userinfo += strlen("://");
-		at = strrchr(userinfo, '@');
+		at = NULL;
+		/* "on @user_script:25." is how Redis ends what scripts say */
+		for (char *p = userinfo; (p = strchr(p, '@')); p++)
+			if (p == userinfo || p[-1] != ' ')
+				at = p;
 		if (at)
 			memset(userinfo, '*', (size_t)(at - userinfo));
 	}

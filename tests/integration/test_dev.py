@@ -10,9 +10,10 @@ import pytest
 import redis
 import yaml_text
 from gates import Gate, children, is_alive
-from util import PATIENCE_S, REDIS_SERVER, STINTCTL, STINTD, result, run, submit, wait_until
+from util import (PATIENCE_S, REDIS_CLI, REDIS_SERVER, STINTCTL, STINTD, result, run, submit,
+                  wait_until)
 
-URL = re.compile(r"redis-cli -s (\S+) XADD")
+URL = re.compile(REDIS_CLI + r" -s (\S+) XADD")
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_what_is_printed_works_and_all_of_it_ends(dev, folder):
     process = dev()
     sock = socket_of(folder)
     server = redis_of(process)
-    command = next(line for line in printed(folder).splitlines() if "redis-cli" in line)
+    command = next(line for line in printed(folder).splitlines() if REDIS_CLI in line)
     job = subprocess.run(["sh", "-c", command], capture_output=True, text=True,
                          check=True).stdout.strip()
     with redis.Redis(unix_socket_path=sock) as client:

@@ -142,7 +142,7 @@ class Queue:
     @contextlib.contextmanager
     def no_memory(self):
         self.client.config_set("maxmemory", 1)
-        with pytest.raises(redis_py.exceptions.ResponseError, match="OOM"):
+        with pytest.raises(redis_py.exceptions.ResponseError, match="OOM|maxmemory"):
             self.client.set("any", "thing")
         yield
         self.client.config_set("maxmemory", 0)
@@ -342,7 +342,7 @@ def test_ownership_that_cannot_be_asked_for_is_an_error(q):
     entry = q.held()
     client = q.without_rights("xpending")
     keys = ["jobs", "dead", "ids", "stats", "delayed", "bodies", "result:x", "jobs", "state:x"]
-    with pytest.raises(redis_py.exceptions.ResponseError, match="can't run"):
+    with pytest.raises(redis_py.exceptions.ResponseError, match="can't run|no permissions"):
         q.eval("finish", keys, GROUP, "me", 1, 1, 1, entry, "failed", 1, 1000, "x", "{}", 0,
                client=client)
     client.close()
