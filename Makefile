@@ -70,6 +70,7 @@ help:
 	@echo 'make install    DESTDIR= PREFIX=/usr/local;   make uninstall takes it away again'
 	@echo 'make deb        the Debian packages, in build/deb'
 	@echo 'make check-systemd  the packages under systemd, in containers (as root)'
+	@echo 'make check-debian-13  the usual tests on Debian 13, in a container (as root)'
 	@echo 'make clean      remove build/'
 	@echo 'make SAN=address,undefined | SAN=thread       a sanitizer build in build/san-...'
 	@echo 'make V=1        show the commands; CI=1: warnings are errors; CC=clang'

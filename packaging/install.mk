@@ -27,7 +27,7 @@ UNIT_OF_MANY    = s|@CONFIG@|/etc/stint/%i.yaml|; s|@TITLE@| %i|; s|@UNIT@|stint
 UNIT_FILE      := packaging/systemd/stintd.service.in
 DROP_INS       := $(wildcard packaging/systemd/drop-in/*.conf)
 
-.PHONY: install-service uninstall-service deb check-systemd
+.PHONY: install-service uninstall-service deb check-systemd check-debian-13
 install: install-service
 uninstall: uninstall-service
 
@@ -61,3 +61,8 @@ deb:
 check-systemd:
 	@packaging/install-deps.sh check deb systemd
 	@/usr/bin/python3 tests/run.py --only systemd
+
+# Unit and integration tests on Debian 13 (gcc; the build also with clang), in a container.
+check-debian-13:
+	@packaging/install-deps.sh systemd
+	@/usr/bin/python3 tests/run.py --only debian-13

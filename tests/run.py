@@ -168,6 +168,26 @@ def systemd(only):
         count_report(code, report)
 
 
+def debian_13():
+    """What runs here runs there as well: newer compilers and libraries, Valkey; needs root."""
+    sys.path.insert(0, str(ROOT / "tests/systemd"))
+    import packages  # noqa: E402: not for those who have no use for containers
+    inside = ("import sys; sys.path.insert(0, 'tests'); import run\n"
+              "run.unit(''); run.integration('')\n"
+              "print(f'there: {run.Count.passed} passed, {run.Count.failed} failed')")
+    with packages.container("trixie", "check") as command:
+        done = subprocess.run(
+            [*command, "sh", "-ec", "make -s -j2 CC=clang BUILD=build/clang all && exec"
+             ' /usr/bin/python3 -B -c "$0"', inside],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = done.stdout.decode(errors="replace")
+    print(output)
+    counts = re.search(r"^there: (\d+) passed, (\d+) failed$", output, re.M)
+    Count.passed += int(counts[1]) if counts else 0
+    Count.failed += int(counts[2]) if counts else 1
+    Count.failed += done.returncode != 0
+
+
 def valgrind(tool, only, options):
     """The programs of the library under a tool that sees each access to memory."""
     names = [source.stem for source in sorted((ROOT / "tests/unit").glob("test_*.c"))
@@ -206,9 +226,10 @@ STAGES = {
     "man-tsan": lambda a: integration("thread", a.k or "prints", "tests/man"),
 }
 
-# Not for every machine, and so only by name: see `make check-systemd`.
+# Not for every machine, and so only by name: `make check-systemd`, `make check-debian-13`.
 BY_NAME = {
     "systemd": lambda a: systemd(a.k),
+    "debian-13": lambda a: debian_13(),
 }
 
 

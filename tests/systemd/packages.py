@@ -1,4 +1,5 @@
 """The Debian packages of this tree, for a suite: built here, or in a root of that suite."""
+import contextlib
 import os
 import re
 import subprocess
@@ -25,15 +26,22 @@ def copy_tree(to):
                     f" tar -x -C '{to}'", cwd=ROOT)
 
 
-def build(suite, folder):
-    """Into an empty folder. In a container of that suite, without a network."""
+@contextlib.contextmanager
+def container(suite, kind, *options):
+    """The words of a command that runs another one in a copy of the tree: in a root, which
+    stays as it is (what is written to it lies in memory), and without a network."""
     with tempfile.TemporaryDirectory(prefix="stint-tree-") as tree:
         copy_tree(tree)
-        # the root stays as it is: what is written to it lies in memory
-        run("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
-            "--volatile=overlay", "--as-pid2", "--resolv-conf=off", "--timezone=off",
-            "--console=pipe", f"--directory={roots.root(suite, 'build')}",
-            f"--bind={tree}:/tree", f"--bind={folder}:/out", "--setenv=CI=1", "--chdir=/tree",
+        yield ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
+               "--volatile=overlay", "--as-pid2", "--resolv-conf=off", "--timezone=off",
+               "--console=pipe", f"--directory={roots.root(suite, kind)}",
+               f"--bind={tree}:/tree", "--setenv=CI=1", "--chdir=/tree", *options]
+
+
+def build(suite, folder):
+    """Into an empty folder."""
+    with container(suite, "build", f"--bind={folder}:/out") as inside:
+        run(*inside,
             "sh", "-ec", "packaging/build-deb.sh $(sed -n 's/^VERSION *:= //p' Makefile) /tmp/deb"
                          " && cp /tmp/deb/*.deb /tmp/deb/*.changes /tmp/deb/*.buildinfo"
                          " /tmp/deb/build.log /out",

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Root file systems to boot and to build in: roots.py SUITE run|build
+"""Root file systems to boot and to build in: roots.py SUITE run|build|check
 
 Each is made once a week and kept in $STINT_ROOTS, by default stint-roots in the cache folder
 of the user: an hour-long download is not what somebody wants who runs the tests again. Tests
@@ -23,6 +23,10 @@ BOOTED = ["systemd", "systemd-sysv", "dbus", "libnss-systemd", "python3", "sudo"
           "libyaml-0-2", "libjansson4"]
 BUILT_IN = ["build-essential", "debhelper", "dh-python", "libevent-dev", "libhiredis-dev",
             "libjansson-dev", "libyaml-dev", "pkgconf", "scdoc", "uthash-dev"]
+# What the tests need that are not about systemd, and a second compiler.
+TESTED_IN = ["clang", "libcmocka-dev", "liblua5.1-0-dev", "man-db", "mandoc", "nodejs", "procps",
+             "python3-pytest", "python3-pytest-xdist", "python3-redis", "systemd",
+             "valkey-server", "valkey-tools"]
 PACKAGES = {
     ("bookworm", "run"): BOOTED + ["redis-server", "redis-tools", "libevent-core-2.1-7",
                                    "libhiredis0.14"],
@@ -30,6 +34,7 @@ PACKAGES = {
                                  "libhiredis1.1.0"],
     ("bookworm", "build"): BUILT_IN,
     ("trixie", "build"): BUILT_IN + ["systemd-dev"],
+    ("trixie", "check"): BUILT_IN + TESTED_IN,
 }
 SUITES = ("bookworm", "trixie")
 
