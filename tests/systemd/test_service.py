@@ -151,6 +151,16 @@ def test_the_journal_tells_the_life_of_one_job(box):
     assert not box.entries(f"STINT_JOB_ID={well}")
 
 
+def test_each_job_has_a_control_group_of_its_own(box):
+    box.configure({"handlers": {"where": {"command": ["/bin/grep", "^0::", "/proc/self/cgroup"]}}})
+    own = "0::/system.slice/stintd.service/"
+    groups = [box.do("where")["output"] for _ in range(2)]
+    assert all(group.startswith(f"{own}job-") for group in groups)
+    assert box("sh", "-c", f"grep '^0::' /proc/{box.pid()}/cgroup").startswith(f"{own}stintd")
+    wait_until(lambda: "job-" not in box("ls", "/sys/fs/cgroup/system.slice/stintd.service"),
+               "the groups to be removed")
+
+
 def test_a_faulty_configuration_is_a_failure_and_not_tried_again(box):
     box.write("/etc/stint/stint.yaml", "concurrency: many\n")
     assert not box.ok("systemctl", "restart", "stintd")
