@@ -299,7 +299,12 @@ tries_get_rarer_until_a_connection_was_stable(void **state)
 
 	(void)state;
 	stint_clock_set(now_ms, 0);
-	client_at_fake(&c, &f);
+	client_init(&c);
+	c.opts.retry_max_ms = PATIENCE_MS;
+	fake_open(&f, c.base);
+	c.url.path = f.path;
+	client_start(&c);
+	RUN_UNTIL(c.base, c.up_count == 1);
 	f.greeting = "-LOADING wait\r\n:1\r\n";
 	fake_hang_up(&f);
 	for (int i = 0; i < TRIES; i++) {
