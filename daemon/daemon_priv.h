@@ -3,7 +3,7 @@
  *
  *	daemon.c  one run: names, signals, stopping
  *	parts.c   makes all parts, frees them in reverse
- *	wires.c   who tells whom
+ *	wires.c   who tells whom; wires_stop.c: at the stop
  *	links.c   the three connections
  *	reload.c  the configuration
  *
@@ -133,7 +133,7 @@ int daemon_open(struct daemon *d, struct stint_err *err);
  * stays until the process ends. */
 void daemon_close(struct daemon *d);
 
-/* ---- wires.c: the parts' tables of whom they tell; their arg is the daemon ---- */
+/* ---- wires.c, wires_stop.c: whom the parts tell; the arg of all is the daemon ---- */
 
 extern const struct fetch_ops daemon_fetch_ops;
 extern const struct claim_ops daemon_claim_ops;
