@@ -18,7 +18,7 @@ check="$check valgrind g++"
 check="$check systemd"
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis nodejs"
-deb="$build dpkg-dev debhelper dh-python pkg-config scdoc"
+deb="$build build-essential dpkg-dev debhelper dh-python pkg-config scdoc"
 # small systems are made and booted; the packages are looked at
 systemd="systemd systemd-container mmdebstrap util-linux lintian rpm zsh"
 
