@@ -13,9 +13,11 @@ _SCRIPT = """#!/bin/sh
 set -eu
 if [ "${{IN_NAMESPACE-}}" = "" ]; then
     [ "$(id -u)" = 0 ] && map= || map=--map-root-user
-    IN_NAMESPACE=1 exec unshare $map --mount "$0" "$@"
+    IN_NAMESPACE=1 exec unshare $map --mount --propagation unchanged "$0" "$@"
 fi
 unset IN_NAMESPACE
+# told at the namespace's root, since that of a chroot is no mount point
+nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal
 mount --bind {folder} /run/systemd/journal

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from util import STINTD, is_drained, result, run, submit, wait_until
+from util import STINTD, for_others, is_drained, result, run, submit, wait_until
 
 WORKER = str(Path(__file__).with_name("worker.py"))
 MIB = 1 << 20
@@ -111,8 +111,8 @@ def sh(script, **more):
     return {"command": ["sh", "-c", script.replace("$", "$$")], **more}
 
 
-def worker(**more):
-    return {"worker": ["/usr/bin/python3", "-S", WORKER], **more}
+def worker(program=WORKER, **more):
+    return {"worker": ["/usr/bin/python3", "-S", program], **more}
 
 
 def is_alive(pid):
@@ -261,7 +261,8 @@ def test_without_clone3_processes_move_into_their_group(stintd, unit, client, fo
     program.write_text(program.read_text().replace(
         "exec ", f"exec /usr/bin/python3 -S {script} "))
     daemon = stintd({"concurrency": 1, "handlers": {
-        "job": {**WHERE, **user}, "w": worker(**user)}}, program=program)
+        "job": {**WHERE, **user},
+        "w": worker(for_others(WORKER, folder), **user)}}, program=program)
     daemon.wait_log("jobs have control groups")
     assert "Seccomp:\t2\n" in Path(f"/proc/{daemon.process.pid}/status").read_text()
     assert run(client, "job")["output"].startswith(str(unit.root)[len(str(TREE)):] + "/job-")

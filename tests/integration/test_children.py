@@ -79,7 +79,7 @@ def test_a_command_is_in_a_place_of_its_own(stintd, client, rubbish, payload):
     stintd({"handlers": {"job": {"command": ["/usr/bin/python3", "-S", "-c", SHOW]}}},
            program=rubbish)
     told = json.loads(run(client, "job", payload)["output"])
-    assert told.pop("fds") == [0, 1, 2]
+    assert told.pop("fds") == [0, 1, 2, 4]  # 4: for its progress
     assert told == {"to": ["pipe" if payload else "/dev/null", "pipe", "pipe"], "group": True,
                     "session": True, "pdeathsig": signal.SIGKILL}
 

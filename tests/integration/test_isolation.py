@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from util import is_drained, result, run, submit, wait_until
+from util import for_others, is_drained, result, run, submit, wait_until
 
 HERE = Path(__file__).parent
 PYTHON = ["/usr/bin/python3", "-S"]
@@ -67,10 +67,10 @@ def villain(kind, crime, folder):
     if crime == "bombs":
         # so many for all of the user; root has no such limit
         conf.update(limits={"processes": 40}, user="daemon")
-        os.chmod(folder, 0o755)
+    crimes = for_others(HERE / "crimes.py", folder)
     if kind == "command":
-        return {**conf, "command": [*PYTHON, str(HERE / "crimes.py"), crime, f"{folder}/pid"]}
-    return {**conf, "worker": [*PYTHON, str(HERE / "worker.py")]}
+        return {**conf, "command": [*PYTHON, crimes, crime, f"{folder}/pid"]}
+    return {**conf, "worker": [*PYTHON, for_others(HERE / "worker.py", folder)]}
 
 
 def until(path):
@@ -109,11 +109,11 @@ def test_only_its_own_job_suffers(stintd, client, folder, kind, crime):
 def test_all_at_once(stintd, client, folder):
     """Each kind of villain in a slot of its own, over and over, and honest jobs between."""
     crimes = [crime for crime in CRIMES if crime != "bombs"]
-    handlers = {f"{kind}-{crime}": villain(kind, crime, f"{folder}/{crime}-{kind}")
-                for kind in ("command", "worker") for crime in crimes}
     for crime in crimes:
         for kind in ("command", "worker"):
             os.mkdir(f"{folder}/{crime}-{kind}")
+    handlers = {f"{kind}-{crime}": villain(kind, crime, f"{folder}/{crime}-{kind}")
+                for kind in ("command", "worker") for crime in crimes}
     stintd({"concurrency": 8, "handlers": {**handlers, "echo": {"command": ["cat"]}}})
     jobs = {}
     for i in range(3):

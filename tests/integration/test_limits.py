@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from util import STINTD, result, run, submit, wait_until
+from util import STINTD, for_others, result, run, submit, wait_until
 
 WORKER = str(Path(__file__).with_name("worker.py"))
 MIB = 1 << 20
@@ -25,8 +25,8 @@ def sh(script, **more):
     return {"command": ["sh", "-c", script.replace("$", "$$")], **more}
 
 
-def worker(**more):
-    return {"worker": ["/usr/bin/python3", "-S", WORKER], **more}
+def worker(program=WORKER, **more):
+    return {"worker": ["/usr/bin/python3", "-S", program], **more}
 
 
 SHOW = ("import json, resource; print(json.dumps({n: resource.getrlimit(getattr(resource,"
@@ -207,8 +207,8 @@ def test_a_handler_runs_as_its_user(stintd, client):
 
 
 @root_only
-def test_a_worker_runs_as_its_user_and_others_do_not(stintd, client):
-    stintd({"handlers": {"w": worker(user="daemon"), "job": sh("id -u")}})
+def test_a_worker_runs_as_its_user_and_others_do_not(stintd, client, folder):
+    stintd({"handlers": {"w": worker(for_others(WORKER, folder), user="daemon"), "job": sh("id -u")}})
     status = run(client, "w", "status")["output"]
     uid = pwd.getpwnam("daemon").pw_uid
     assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in status
@@ -233,7 +233,7 @@ def test_a_job_of_another_user_is_ended_like_any(stintd, client, folder):
     os.chmod(folder, 0o777)
     stintd({"concurrency": 1, "handlers": {
         "job": sh(deaf, user="daemon", timeout="300ms", kill_grace="100ms"),
-        "w": worker(user="daemon", kill_grace="100ms")}})
+        "w": worker(for_others(WORKER, folder), user="daemon", kill_grace="100ms")}})
     told = run(client, "job")
     assert (told["status"], told["signal"]) == ("timeout", "SIGKILL")
     pids = [int(pid) for pid in Path(f"{folder}/pids").read_text().split()]
@@ -265,9 +265,8 @@ def check(folder, handler, **options):
     """What --check says of a handler."""
     path = Path(folder) / "stint.yaml"
     path.write_text(json.dumps({"handlers": {"h": {"command": ["true"], **handler}}}))
-    os.chmod(folder, 0o755)
-    done = subprocess.run([STINTD, "--check", "--config", path], capture_output=True, text=True,
-                          check=False, **options)
+    done = subprocess.run([for_others(STINTD, folder), "--check", "--config", path],
+                          capture_output=True, text=True, check=False, **options)
     assert done.returncode == (78 if done.stderr else 0)
     return done.stderr.partition("handlers.")[2]
 

@@ -25,6 +25,12 @@ REDIS_CLI = REDIS_SERVER.replace("server", "cli")
 PATIENCE_S = 30
 
 
+def for_others(path, folder):
+    """A copy in the folder that any user can get at: the tree may lie in somebody's home."""
+    os.chmod(folder, os.stat(folder).st_mode | 0o055)
+    return shutil.copy(path, folder)
+
+
 def wait_until(condition, what="condition", timeout_s=PATIENCE_S):
     """Returns the first true answer of condition()."""
     until = time.monotonic() + timeout_s
