@@ -21,6 +21,8 @@ def test_running_jobs_finish_and_nothing_is_left(stintd, client, gate, number):
     daemon = stintd({"concurrency": 2, "handlers": {"hold": gate.handler()}})
     jobs = [submit(client, "hold") for _ in range(2)]
     gate.wait_started(2)
+    wait_until(lambda: daemon.has_state("STATUS=2/2 busy"), "status")
+    daemon.states.clear()  # at its start, too, it has asked for time
     daemon.signal(number)
     daemon.wait_state("STOPPING=1")
     assert daemon.has_state("STATUS=2/2 busy")

@@ -101,7 +101,7 @@ def test_without_time_to_stop_a_slow_redis_still_gets_the_results(stintd, redis,
     job = end_unstored(client, redis, daemon, gate)
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
-    daemon.wait_state("EXTEND_TIMEOUT_USEC=")
+    daemon.wait_state("STOPPING=1")
     redis.process.send_signal(signal.SIGCONT)
     assert daemon.wait_end() == 0
     assert result(client, job)["status"] == "ok"
@@ -111,7 +111,7 @@ def test_hurrying_a_stop_leaves_a_redis_that_is_there_time_to_answer(stintd, red
     daemon = stintd({"handlers": {"hold": gate.handler()}})
     job = end_unstored(client, redis, daemon, gate)
     daemon.signal(signal.SIGTERM)
-    daemon.wait_state("EXTEND_TIMEOUT_USEC=")
+    daemon.wait_state("STOPPING=1")
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping faster")
     daemon.states.clear()
