@@ -20,6 +20,21 @@ on_signal_readable(evutil_socket_t fd, short what, void *arg)
 		l->on_signal(l->arg, (int)info.ssi_signo);
 }
 
+/* Timers by a clock that does not lag: with libevent's usual one, a long wait ends
+ * some ms early, more than once. */
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 int
 loop_init(struct loop *l, const sigset_t *signals,
 	void (*on_signal)(void *arg, int signo), void *arg, struct stint_err *err)
@@ -29,7 +44,7 @@ loop_init(struct loop *l, const sigset_t *signals,
 	l->signal_fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (l->signal_fd < 0)
 		return stint_err_set(err, -errno, "signalfd: %s", strerror(errno));
-	l->base = event_base_new();
+	l->base = new_base();
 	if (!l->base)
 		return stint_err_set(err, -ENOMEM, "libevent: cannot make an event base");
 	event_assign(&l->signal_event, l->base, l->signal_fd, EV_READ | EV_PERSIST,

@@ -25,7 +25,7 @@ enum {
 	/* How long what another daemon has put aside may go unnoticed; ... */
 	LIST_MS = 1500,
 	/* ... where no handler has a limit, which is rarely to be expected. */
-	LIST_RARELY_MS = 5000,
+	LIST_RARELY_MS = 15000,
 	TAKES_MAX = 16, /* piles in one batch */
 };
 
