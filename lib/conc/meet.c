@@ -22,7 +22,7 @@ enum {
 };
 
 enum {
-	LOOK_GAP_NS = 60, /* time for the other one to write all it has to */
+	LOOK_GAP_NS = 50, /* time for the other one to write all it has to */
 	SENDER_NS = 200,
 };
 

@@ -68,10 +68,9 @@ try_awake(struct stint_ctx *ctx, struct stint_case *one, struct spin *spin)
 static int
 wait_for_one(struct stint_ctx *ctx, struct stint_case *one)
 {
-	struct spin spin;
+	struct spin spin = {0};
 	int r;
 
-	spin_begin(&spin);
 	if (stint_chan_cap(one->ch) > 0)
 		r = try_awake(ctx, one, &spin);
 	else
@@ -80,6 +79,7 @@ wait_for_one(struct stint_ctx *ctx, struct stint_case *one)
 		spin_end_awake(&spin);
 		return r;
 	}
+	spin_begin(&spin); /* there may have been nothing to look at */
 	r = select_wait(ctx, one, 1, false);
 	spin_end(&spin);
 	return r < 0 ? r : one->result;

@@ -63,14 +63,21 @@ let_pass(int64_t until_ns)
 		relax();
 }
 
+static void
+begin_at(struct spin *spin, int64_t at_ns)
+{
+	if (spin->begun_ns != 0)
+		return;
+	spin->begun_ns = at_ns;
+	spin->until_ns = at_ns;
+	if (usual_ns <= SPIN_MAX_NS && has_other_processor())
+		spin->until_ns += SPIN_MAX_NS;
+}
+
 void
 spin_begin(struct spin *spin)
 {
-	spin->begun_ns = now_ns();
-	spin->seen_ns = spin->begun_ns;
-	spin->until_ns = spin->begun_ns;
-	if (usual_ns <= SPIN_MAX_NS && has_other_processor())
-		spin->until_ns += SPIN_MAX_NS;
+	begin_at(spin, now_ns());
 }
 
 bool
@@ -78,6 +85,7 @@ spin_again(struct spin *spin, int64_t gap_ns)
 {
 	int64_t at_ns = now_ns();
 
+	begin_at(spin, at_ns);
 	spin->seen_ns = at_ns;
 	if (at_ns >= spin->until_ns)
 		return false;
@@ -105,7 +113,7 @@ spin_end_awake(const struct spin *spin)
 void
 spin_end(const struct spin *spin)
 {
-	remember(now_ns() - spin->begun_ns);
+	remember(spin->begun_ns != 0 ? now_ns() - spin->begun_ns : 0);
 }
 
 bool

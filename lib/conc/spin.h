@@ -1,7 +1,7 @@
 /*
  * spin.h - the first moment of a wait, awake
  *
- *	spin_begin(&spin);
+ *	struct spin spin = {0};
  *	do
  *		if (what is waited for is there)
  *			break;
@@ -29,13 +29,15 @@ enum {
 		500, /* about what a running thread takes to answer, at its worst */
 };
 
-/* One wait. */
+/* One wait; all 0 at first. To read the clock takes as long as half a hand-over, so that
+ * is done only after a look that found nothing. */
 struct spin {
-	int64_t begun_ns;
+	int64_t begun_ns; /* 0: it has not */
 	int64_t until_ns;
 	int64_t seen_ns; /* at the last look */
 };
 
+/* Begin, unless it has. spin_again() does so, too. */
 void spin_begin(struct spin *spin);
 
 /* Let @gap_ns pass without looking; false: enough, sleep. Each look takes the line that

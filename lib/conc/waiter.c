@@ -135,11 +135,9 @@ waiter_doze(struct waiter *w, int64_t until_ms)
 bool
 waiter_park(struct waiter *w, int64_t until_ms)
 {
-	struct spin spin;
+	struct spin spin = {0};
 	bool is_woken;
 
-	if (w->is_eager)
-		spin_begin(&spin);
 	is_woken = (w->is_eager && waiter_look(w, &spin)) || waiter_doze(w, until_ms);
 	if (w->is_eager)
 		spin_end(&spin);
