@@ -16,11 +16,13 @@
 
 #include <sched.h>
 #include <string.h>
+#include "lib/conc/spin.h"
 
 enum {
 	/* Idle threads beyond these would cost more memory than they save time. */
 	IDLE_MAX = 16,
 	NAME_SIZE = 16,
+	LOOK_GAP_NS = 300, /* about what it takes to start a work */
 };
 
 void
@@ -41,17 +43,44 @@ crew_fini(struct crew *crew)
 
 /* ---- in the threads ---- */
 
+static bool
+crew_has_news(const struct crew *crew)
+{
+	return !STAILQ_EMPTY(&crew->waiting) || crew->is_closed;
+}
+
+/* Short works come in a row: so a thread looks for the next one, awake, before it sleeps.
+ * One at a time, for it would take the processor from those that work. Under the lock. */
+static void
+crew_look(struct crew *crew, struct spin *spin)
+{
+	bool is_worth_it = true;
+
+	if (crew->has_looker)
+		return;
+	crew->has_looker = true;
+	while (is_worth_it && !crew_has_news(crew)) {
+		pthread_mutex_unlock(&crew->lock);
+		is_worth_it = spin_again(spin, LOOK_GAP_NS);
+		pthread_mutex_lock(&crew->lock);
+	}
+	crew->has_looker = false;
+}
+
 /* The next work for a thread that is free, or NULL: it shall leave. Under the lock. */
 static struct crew_work *
 crew_next(struct crew *crew)
 {
+	struct spin spin = {0};
 	struct crew_work *work;
 
 	crew->is_quick = true;
 	crew->idle_count++;
-	while (STAILQ_EMPTY(&crew->waiting) && !crew->is_closed &&
-		crew->idle_count <= IDLE_MAX)
+	spin_begin(&spin);
+	crew_look(crew, &spin);
+	while (!crew_has_news(crew) && crew->idle_count <= IDLE_MAX)
 		(void)cond_wait(stint_ctx_background(), &crew->work, &crew->lock, NULL);
+	spin_end(&spin);
 	work = STAILQ_FIRST(&crew->waiting);
 	if (work)
 		STAILQ_REMOVE_HEAD(&crew->waiting, next);

@@ -30,8 +30,9 @@ struct crew {
 	pthread_mutex_t lock;
 	STAILQ_HEAD(crew_works, crew_work) waiting; /* each has an idle thread promised */
 	size_t thread_count, idle_count;
-	bool is_quick;  /* works end about as fast as they come */
-	bool is_closed; /* idle threads shall leave */
+	bool has_looker; /* an idle thread is awake still */
+	bool is_quick;   /* works end about as fast as they come */
+	bool is_closed;  /* idle threads shall leave */
 	struct cond work, threads_gone;
 	pthread_t left; /* to be joined, if has_left */
 	bool has_left;
