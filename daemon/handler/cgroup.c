@@ -161,8 +161,8 @@ cgroup_locate(const char *mounts, const char *membership, char out[CGROUP_PATH_B
 	if (!own || strncmp(own, "/..", 3) == 0 || !find_mount(mounts, root, at))
 		return -ENOENT;
 	root_len = strcmp(root, "/") == 0 ? 0 : strlen(root);
-	if (strncmp(own, root, root_len) != 0)
-		return -ENOENT; /* above what is mounted */
+	if (strncmp(own, root, root_len) != 0 || !strchr("/\n", own[root_len]))
+		return -ENOENT; /* above what is mounted, or beside it */
 	own += root_len;
 	n = snprintf(out, CGROUP_PATH_BYTES, "%s%.*s", at, (int)strcspn(own, "\n"), own);
 	return n < CGROUP_PATH_BYTES ? 0 : -ENOENT;

@@ -88,6 +88,10 @@ the_group_is_found_below_its_mount(void **state)
 			"/cg/y"},
 		{"1 2 0:3 /docker/x /cg rw - cgroup2 cgroup rw\n", "0::/docker/z\n",
 			NULL},
+		{"1 2 0:3 /docker/x /cg rw - cgroup2 cgroup rw\n", "0::/docker/xy\n",
+			NULL},
+		{"1 2 0:3 /docker/x /cg rw - cgroup2 cgroup rw\n", "0::/docker/x\n",
+			"/cg"},
 		{MOUNTS, "0::/../../other\n", NULL}, /* of another namespace */
 		{MOUNTS, "9:memory:/a\n", NULL},
 		{"30 22 0:26 / /a rw - cgroup cgroup rw,memory\n", "0::/c\n", NULL},
