@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/handler/command.h"
@@ -104,14 +106,28 @@ child(const struct handler_conf *h, int err_fd)
 	_exit(FAULTY);
 }
 
+/* Is there more to read, or the end of file? False: its process has ended, and whoever
+ * holds the pipe still has come out of the plugin, and may stay. */
+static bool
+wait_for_more(int fd, int pidfd)
+{
+	struct pollfd p[] = {
+		{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+
+	while (poll(p, ARRAY_LEN(p), -1) < 0 && errno == EINTR)
+		;
+	return p[0].revents;
+}
+
 /* The end of what it says. */
 static void
-read_all(int fd, char text[TEXT_BYTES])
+read_all(int fd, int pidfd, char text[TEXT_BYTES])
 {
 	size_t len = 0;
 	ssize_t n;
 
-	while ((n = read(fd, text + len, TEXT_BYTES - 1 - len)) > 0) {
+	while (wait_for_more(fd, pidfd) &&
+		(n = read(fd, text + len, TEXT_BYTES - 1 - len)) > 0) {
 		len += (size_t)n;
 		if (len == TEXT_BYTES - 1) {
 			memmove(text, text + TEXT_BYTES / 2, len - TEXT_BYTES / 2);
@@ -127,7 +143,7 @@ read_all(int fd, char text[TEXT_BYTES])
 static int
 check_one(const struct handler_conf *h, char text[TEXT_BYTES])
 {
-	cleanup(fdp) int from = -1, to = -1;
+	cleanup(fdp) int from = -1, to = -1, pidfd = -1;
 	int p[2], status = 0;
 	pid_t pid;
 
@@ -141,7 +157,8 @@ check_one(const struct handler_conf *h, char text[TEXT_BYTES])
 	if (pid == 0)
 		child(h, to);
 	close_fd(&to);
-	read_all(from, text);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	read_all(from, pidfd, text); /* without pidfd, until the end of file */
 	if (waitpid(pid, &status, 0) < 0)
 		return -errno;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)

@@ -416,6 +416,18 @@ def test_plugin_that_does_not_fit_is_a_fault(folder, name, why, isolation):
         assert why in fault
 
 
+def test_process_that_a_plugin_starts_does_not_hold_up_the_check(folder, monkeypatch):
+    pid_file = Path(folder) / "pid"
+    monkeypatch.setenv("LODGER", str(pid_file))
+    path = PLUGINS / "lodger.so"
+    try:
+        assert check(folder, f"  p: {{ plugin: {path}, isolation: thread }}\n") == (0, "")
+        wait_until(lambda: pid_file.exists() and pid_file.read_text(), "its pid")
+        os.kill(int(pid_file.read_text()), 0)
+    finally:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("path, why", [
     ("/nowhere/p.so", 'expected a plugin (a shared object), got "/nowhere/p.so": '
                       'No such file or directory'),
