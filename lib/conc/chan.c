@@ -209,8 +209,10 @@ chan_take(struct stint_chan *ch, void *ret_item, struct chan_after *after)
 	bool was_full = ring_len(&ch->ring) == ch->ring.cap;
 	struct chan_wait *sender;
 
+	/* After a close nothing is left to be drained there, though a sender may not have
+	 * seen it yet. */
 	if (ch->ring.cap == 0)
-		return chan_take_over(ch, ret_item, after);
+		return !chan_is_closed(ch) && chan_take_over(ch, ret_item, after);
 	if (!ring_take(&ch->ring, ret_item))
 		return false;
 	sender = was_full ? queue_claim(&ch->senders) : NULL;
