@@ -180,8 +180,8 @@ STINT_API STINT_MUST_CHECK int stint_ctx_after_func_at(struct stint_ctx *ctx,
 /**
  * stint_after_stop() - prevent the call, or wait until it is over; frees the handle
  *
- * Takes NULL (the answer is false then). Not from within the function itself, which
- * would wait for its own end. Thread: any, once.
+ * Takes NULL (the answer is false then). In the function itself it does nothing but say
+ * so on standard error: that would wait for its own end. Thread: any, once.
  * Return: true: the function was not called and will not be; false: it has returned.
  * Source: Go, the stop function of context.AfterFunc; differs: waits for the call.
  */

@@ -66,13 +66,15 @@ STINT_API size_t stint_pool_busy(struct stint_pool *pool);
  * @ctx: bounds the wait
  *
  * Items still in the channel stay there. Return: 0; -ECANCELED, -ETIMEDOUT by @ctx:
- * workers are still busy, call again. The size is 0 then; resize starts it anew.
+ * workers are still busy, call again; -EDEADLK in a worker of the pool. The size is 0
+ * then; resize starts it anew.
  * Thread: the pool's owner.
  */
 STINT_API STINT_MUST_CHECK int stint_pool_stop(
 	struct stint_ctx *ctx, struct stint_pool *pool);
 
-/* stint_pool_free() - stop and wait without bound, then free; takes NULL */
+/* stint_pool_free() - stop and wait without bound, then free; takes NULL. In a worker of
+ * the pool it does not free, and says so on standard error. */
 STINT_API void stint_pool_free(struct stint_pool *pool);
 
 STINT_END_DECLS

@@ -87,8 +87,8 @@ STINT_API STINT_MUST_CHECK int stint_task_join(
  *
  * @ret_result: as for the join: a task may have failed before it was told to stop
  *
- * For the way out of the owner. Takes NULL (the result says 0 then). Not for the task
- * itself.
+ * For the way out of the owner. Takes NULL (the result says 0 then). The task itself only
+ * ends its context by this: the result says -EDEADLK, and the owner has to join it.
  */
 STINT_API void stint_task_stop(struct stint_task *task, struct stint_err *ret_result);
 
