@@ -23,8 +23,7 @@ enum { STINT_ERR_MSG_BYTES = 256 };
 
 struct stint_err {
 	int code;                      /* negative errno value, 0 = no error */
-	char msg[STINT_ERR_MSG_BYTES]; /* one line, always terminated, cut when too long
-					*/
+	char msg[STINT_ERR_MSG_BYTES]; /* one line, terminated, cut when too long */
 };
 
 /**
