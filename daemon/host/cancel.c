@@ -1,18 +1,27 @@
 /*
  * cancel.c - hears a CANCEL while the plugin runs; see cancel.h
  *
- * The thread sleeps while there is no job. When there is one, it looks again a moment
- * later: if that is still the same job, it waits for input, until the job ends. So with
- * many short jobs it wakes a hundred times a second, and with none it does not.
+ * Whoever has the job may touch it and its input, so there is no lock. While nobody
+ * listens it lies in a channel, from which either side takes it:
+ *
+ *	main thread                                     task
+ *	enters ── job ─────────────────────────────────▶ takes it after a moment, listens
+ *	       ── entered: there is one ───────────────▶ begins that moment
+ *	leaves ── takes it back, if it is still there
+ *	       ── else left: it is over ───────────────▶ gives it back
+ *	          waits for  ◀─────────────────── back ──
+ *
+ * While there is no job the task sleeps, and with many short ones it wakes a hundred
+ * times a second.
  */
 #include "daemon/host/cancel.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <stint/chan.h>
+#include <stint/task.h>
 #include <unistd.h>
 #include "daemon/handler/frame.h"
 #include "daemon/host/serve.h"
@@ -22,18 +31,15 @@ enum { READ_BYTES = 4096, KEPT_BYTES = 65536 };
 
 struct cancel {
 	int fd;
-	int left_fd; /* eventfd: the job that is watched is over */
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t entered;
+	struct stint_task *task;
+	/* Each holds one event without content. */
+	struct stint_chan *entered, *job, *left, *back;
+	int left_fd; /* of `left` */
 
-	/* under the lock */
-	struct stint_ctx *ctx; /* NULL: no job */
+	/* theirs who has the job */
+	struct stint_ctx *ctx;
 	const struct bytes *id;
-	uint64_t number; /* of the job */
-	bool is_watched; /* somebody waits for left_fd */
-	bool is_deaf;    /* nothing more for this job: end of file, or another job */
-	bool is_ending;
+	bool is_deaf;  /* nothing more for this job: end of file, or another job */
 	struct buf in; /* from the end of the job's frame on */
 };
 
@@ -80,142 +86,150 @@ hear(struct cancel *c)
 	c->is_deaf |= n != 0;
 }
 
-/* One read, if there is something to read. */
+/* There is something to read, or no more. */
 static void
 read_more(struct cancel *c)
 {
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
 	char *room = buf_room(&c->in, READ_BYTES);
-	ssize_t n;
+	ssize_t n = room ? read(c->fd, room, READ_BYTES) : -1;
 
-	if (poll(&p, 1, 0) <= 0)
-		return;
-	n = room ? read(c->fd, room, READ_BYTES) : -1;
 	if (n > 0)
 		c->in.len += (size_t)n;
 	else
 		c->is_deaf = true; /* the main thread finds it again */
 }
 
-/* Until the job of that number is over. Called, and returns, with the lock held. */
+/* Until the job is over. */
 static void
-watch(struct cancel *c, uint64_t number)
+listen_for(struct cancel *c)
 {
-	uint64_t count;
+	int r;
 
 	hear(c);
-	while (c->number == number && c->ctx) {
+	while (stint_chan_try_recv(c->left, NULL) < 0) {
 		struct pollfd p[] = {
 			{.fd = c->left_fd, .events = POLLIN},
 			{.fd = c->is_deaf ? -1 : c->fd, .events = POLLIN},
 		};
 
-		c->is_watched = true;
-		pthread_mutex_unlock(&c->lock);
 		poll(p, ARRAY_LEN(p), -1);
-		pthread_mutex_lock(&c->lock);
-		if (c->number != number || !c->ctx)
-			break;
-		read_more(c);
-		hear(c);
+		if (p[0].revents & POLLNVAL) { /* the plugin has closed it */
+			r = stint_chan_recv(stint_ctx_background(), c->left, NULL);
+			(void)r; /* it never ends */
+			return;
+		}
+		if (p[1].revents) {
+			read_more(c);
+			hear(c);
+		}
 	}
-	c->is_watched = false;
-	if (read(c->left_fd, &count, sizeof count) < 0)
-		return; /* nothing was told: the job ended in between */
 }
 
-static void *
-watcher(void *arg)
+/* There is room in all of them: no more than one job is about. */
+static void
+tell(struct stint_chan *ch)
 {
-	const struct timespec moment = {.tv_nsec = WATCH_AFTER_MS * 1000000L};
-	struct cancel *c = arg;
-	uint64_t number;
+	int r = stint_chan_try_send(ch, NULL);
 
-	pthread_mutex_lock(&c->lock);
-	while (!c->is_ending) {
-		if (!c->ctx) {
-			pthread_cond_wait(&c->entered, &c->lock);
+	(void)r;
+}
+
+static int
+listener(struct stint_ctx *ctx, void *arg, struct stint_err *err)
+{
+	struct cancel *c = arg;
+
+	(void)err;
+	while (stint_chan_recv(ctx, c->entered, NULL) == 0) {
+		/* without memory for it there is no such moment */
+		if (stint_select_for(ctx, WATCH_AFTER_MS, NULL, 0) == -ECANCELED)
+			break;
+		if (stint_chan_try_recv(c->job, NULL) < 0)
 			continue;
-		}
-		number = c->number;
-		pthread_mutex_unlock(&c->lock);
-		nanosleep(&moment, NULL);
-		pthread_mutex_lock(&c->lock);
-		if (c->ctx && c->number == number)
-			watch(c, number);
+		listen_for(c);
+		tell(c->back);
 	}
-	pthread_mutex_unlock(&c->lock);
-	return NULL;
+	return 0;
 }
 
 void
 cancel_enter(struct cancel *c, struct stint_ctx *ctx, const struct bytes *id,
 	struct bytes rest)
 {
-	pthread_mutex_lock(&c->lock);
 	c->ctx = ctx;
 	c->id = id;
-	c->number++;
 	c->is_deaf = false;
 	if (rest.n > 0)
 		buf_add(&c->in, rest.p, rest.n);
-	/* costs nothing unless it sleeps */
-	pthread_cond_signal(&c->entered);
-	pthread_mutex_unlock(&c->lock);
+	tell(c->job);
+	tell(c->entered); /* if that was told already, the task is about to look */
 }
 
 void
 cancel_leave(struct cancel *c, struct buf *ret)
 {
-	const uint64_t one = 1;
 	struct buf old = *ret;
+	int r = stint_chan_try_recv(c->job, NULL);
 
-	pthread_mutex_lock(&c->lock);
-	c->ctx = NULL;
+	if (r < 0) {
+		tell(c->left);
+		r = stint_chan_recv(stint_ctx_background(), c->back, NULL);
+		(void)r; /* it never ends */
+	}
 	*ret = c->in;
 	buf_reset(&old, KEPT_BYTES);
 	c->in = old;
-	if (c->is_watched && write(c->left_fd, &one, sizeof one) < 0)
-		abort(); /* it takes 2^64 of them */
-	pthread_mutex_unlock(&c->lock);
+}
+
+static int
+start(struct cancel *c)
+{
+	int r = stint_chan_new(0, 1, &c->entered);
+
+	if (r == 0)
+		r = stint_chan_new(0, 1, &c->job);
+	if (r == 0)
+		r = stint_chan_new(0, 1, &c->left);
+	if (r == 0)
+		r = stint_chan_new(0, 1, &c->back);
+	if (r < 0)
+		return r;
+	c->left_fd = stint_chan_recv_fd(c->left);
+	if (c->left_fd < 0)
+		return c->left_fd;
+	return stint_task_start(stint_ctx_background(), "cancel", listener, c, &c->task);
 }
 
 int
 cancel_new(int fd, struct cancel **ret)
 {
-	cleanup(freep) struct cancel *c = calloc(1, sizeof *c);
+	struct cancel *c = calloc(1, sizeof *c);
 	int r;
 
 	if (!c)
 		return -ENOMEM;
 	c->fd = fd;
-	c->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->left_fd < 0)
-		return -errno;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->entered, NULL);
-	r = pthread_create(&c->thread, NULL, watcher, c);
-	if (r != 0) {
-		close(c->left_fd);
-		return -r;
+	r = start(c);
+	if (r < 0) {
+		cancel_free(c);
+		return r;
 	}
-	*ret = take_ptr(c);
+	*ret = c;
 	return 0;
 }
 
 void
 cancel_free(struct cancel *c)
 {
+	struct stint_err none; /* it does not fail */
+
 	if (!c)
 		return;
-	pthread_mutex_lock(&c->lock);
-	c->is_ending = true;
-	pthread_cond_signal(&c->entered);
-	pthread_mutex_unlock(&c->lock);
-	pthread_join(c->thread, NULL);
-	pthread_cond_destroy(&c->entered);
-	pthread_mutex_destroy(&c->lock);
-	close(c->left_fd);
+	stint_task_stop(c->task, &none);
+	stint_chan_free(c->entered);
+	stint_chan_free(c->job);
+	stint_chan_free(c->left);
+	stint_chan_free(c->back);
 	buf_fini(&c->in);
 	free(c);
 }

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <stint/ctx.h>
-#include <stint/task.h>
 #include "lib/base/cleanup.h"
 #include "lib/conc/ctx.h"
+#include "lib/conc/task.h"
 #include "lib/conc/track.h"
 
 struct stint_after {
@@ -71,6 +71,10 @@ stint_after_stop(struct stint_after *after)
 
 	if (!after)
 		return false;
+	if (task_is_current(after->task)) {
+		track_tell(&after->track, "not stopped: its own function asks for it");
+		return false;
+	}
 	track_remove(&after->track);
 	is_prevented = waiter_claim(&after->waiter);
 	if (is_prevented) {

@@ -35,11 +35,8 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include "lib/base/cleanup.h"
 
 int
 stint_chan_new_at(
@@ -64,6 +61,7 @@ stint_chan_new_at(
 	meet_init(&ch->meet, item_bytes);
 	meet_shut(&ch->meet, capacity > 0 || item_bytes > MEET_ITEM_MAX);
 	RACE_ATOMIC(&ch->is_closed);
+	RACE_ATOMIC(&ch->signalling_count);
 	TAILQ_INIT(&ch->senders);
 	TAILQ_INIT(&ch->receivers);
 	track_add(&ch->track, "channel", NULL, where);
@@ -91,8 +89,6 @@ chan_set_meet(struct stint_chan *ch)
 void
 chan_unlock(struct stint_chan *ch, struct chan_after *after)
 {
-	static const uint64_t one = 1;
-
 	/* A send has to call a receiver, to signal, or to fail; a receive has to move the
 	 * item of a sender who waits. */
 	ch->ring.in.is_slow = chan_is_closed(ch) ||
@@ -102,9 +98,8 @@ chan_unlock(struct stint_chan *ch, struct chan_after *after)
 	if (ch->ring.cap == 0)
 		chan_set_meet(ch);
 	ring_unlock(&ch->ring);
-	/* Cannot fail: the counter is far from its end. */
-	if (after->signal_fd >= 0)
-		(void)!write(after->signal_fd, &one, sizeof(one));
+	if (after->must_signal)
+		chan_write_fd(ch);
 	waiter_wake(after->wake);
 }
 
@@ -209,8 +204,10 @@ chan_take(struct stint_chan *ch, void *ret_item, struct chan_after *after)
 	bool was_full = ring_len(&ch->ring) == ch->ring.cap;
 	struct chan_wait *sender;
 
+	/* After a close nothing is left to be drained there, though a sender may not have
+	 * seen it yet. */
 	if (ch->ring.cap == 0)
-		return chan_take_over(ch, ret_item, after);
+		return !chan_is_closed(ch) && chan_take_over(ch, ret_item, after);
 	if (!ring_take(&ch->ring, ret_item))
 		return false;
 	sender = was_full ? queue_claim(&ch->senders) : NULL;
@@ -274,7 +271,7 @@ static size_t
 chan_do_slow(struct stint_chan *ch, enum stint_case_op op, unsigned char *items,
 	size_t count, int *ret)
 {
-	struct chan_after after = CHAN_AFTER_INIT;
+	struct chan_after after = {0};
 	bool must_reset;
 	size_t done = 0;
 
@@ -318,7 +315,7 @@ chan_try_many(struct stint_chan *ch, enum stint_case_op op, void *items, size_t 
 bool
 chan_is_ready(struct stint_chan *ch, enum stint_case_op op)
 {
-	struct chan_after after = CHAN_AFTER_INIT;
+	struct chan_after after = {0};
 	bool is_ready;
 
 	if (!ch)
@@ -346,7 +343,7 @@ chan_meet(struct stint_ctx *ctx, struct stint_chan *ch, enum stint_case_op op, v
 bool
 chan_enter(struct chan_wait *wait)
 {
-	struct chan_after after = CHAN_AFTER_INIT;
+	struct chan_after after = {0};
 	struct stint_chan *ch = wait->ch;
 	bool is_ready;
 
@@ -371,7 +368,7 @@ chan_enter(struct chan_wait *wait)
 void
 chan_leave(struct chan_wait *wait)
 {
-	struct chan_after after = CHAN_AFTER_INIT;
+	struct chan_after after = {0};
 	struct stint_chan *ch = wait->ch;
 
 	if (!ch)
@@ -387,7 +384,7 @@ chan_leave(struct chan_wait *wait)
 int
 chan_answer_call(struct chan_wait *wait, bool wants_item)
 {
-	struct chan_after after = CHAN_AFTER_INIT;
+	struct chan_after after = {0};
 	struct stint_chan *ch = wait->ch;
 	int r = -EAGAIN;
 
@@ -406,7 +403,7 @@ chan_answer_call(struct chan_wait *wait, bool wants_item)
 int
 stint_chan_close(struct stint_chan *ch)
 {
-	struct chan_after after = CHAN_AFTER_INIT;
+	struct chan_after after = {0};
 	struct chan_wait *wait;
 	int r = -EPIPE;
 
@@ -462,6 +459,6 @@ stint_chan_free(struct stint_chan *ch)
 	ring_lock(&ch->ring);
 	ring_unlock(&ch->ring);
 	ring_fini(&ch->ring);
-	close_fd(&ch->recv_fd);
+	chan_close_fd(ch);
 	free(ch);
 }

@@ -21,6 +21,7 @@ struct stint_chan {
 	bool is_called;         /* a called receiver has not arrived yet */
 	bool is_signalled; /* recv_fd is readable, or about to be written or checked */
 	int recv_fd;       /* -1 until asked for */
+	_Atomic int signalling_count; /* writes to it, without the locks, to come */
 	struct chan_queue senders;
 	struct chan_queue receivers;
 
@@ -28,16 +29,11 @@ struct stint_chan {
 	_Alignas(RING_APART_BYTES) unsigned char items[];
 };
 
-/* What is left to do once the lock is released. */
+/* What is left to do once the lock is released; zeroed: nothing. */
 struct chan_after {
 	struct waiter *wake;
-	int signal_fd;
+	bool must_signal;
 };
-
-#define CHAN_AFTER_INIT                                                                  \
-	{                                                                                \
-		.wake = NULL, .signal_fd = -1                                            \
-	}
 
 static inline void
 chan_lock(struct stint_chan *ch)
@@ -52,10 +48,16 @@ void chan_unlock(struct stint_chan *ch, struct chan_after *after);
 bool chan_would_do(
 	struct stint_chan *ch, enum stint_case_op op, const struct waiter *self);
 
-/* Make the descriptor readable, if it is not. Under the locks. */
+/* Make the descriptor readable, if it is not. Under the locks; chan_unlock() does it. */
 void chan_signal(struct stint_chan *ch, struct chan_after *after);
+
+/* The write itself, without the locks; the channel may be gone afterwards. */
+void chan_write_fd(struct stint_chan *ch);
 
 /* A receive has found the channel empty: the descriptor shall not say otherwise. */
 void chan_reset_fd(struct stint_chan *ch);
+
+/* Once nobody is about to write to it. */
+void chan_close_fd(struct stint_chan *ch);
 
 #endif

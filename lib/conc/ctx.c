@@ -290,8 +290,8 @@ stint_ctx_cancel_cause(struct stint_ctx *ctx, int code, const char *why)
 
 	if (ctx == &background)
 		return;
-	if (code == 0)
-		code = -ECANCELED;
+	if (code >= 0)
+		code = code == 0 ? -ECANCELED : -EINVAL;
 	if (!why)
 		why = code == -ECANCELED ? cancelled.msg : strerrordesc_np(-code);
 	stint_err_set(&cause, code, "%s", why ? why : "unknown error");

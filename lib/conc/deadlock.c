@@ -19,6 +19,7 @@
 #include <stint/clock.h>
 #include <stint/deadlock.h>
 #include "lib/base/cleanup.h"
+#include "lib/conc/debug.h"
 
 enum { SLEEPER_TEXT_BYTES = 512 };
 
@@ -269,6 +270,6 @@ stint_deadlock_watch(stint_deadlock_fn fn, void *arg)
 __attribute__((constructor)) static void
 deadlock_obey_environment(void)
 {
-	if (track_debug_has("deadlock"))
+	if (debug_has(DEBUG_DEADLOCK))
 		stint_deadlock_watch(NULL, NULL);
 }

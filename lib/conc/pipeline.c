@@ -39,7 +39,7 @@ struct pipeline {
 	struct stage *stages;
 	size_t stage_count;
 	struct worker *workers;
-	void *dropped; /* room for one item of any stage */
+	void *dropped; /* room for one item of any size */
 };
 
 /* ---- in the threads ---- */
@@ -121,22 +121,24 @@ static int
 pipeline_init(struct pipeline *p, const struct stint_stage *confs, size_t count,
 	struct stint_err *err)
 {
-	size_t workers = 0, item_bytes = 1;
+	size_t workers = 0;
+	bool is_too_many = false;
 	int r = 0;
 
 	if (count == 0)
 		return stint_err_set(err, -EINVAL, "a pipeline without stages");
 	for (size_t i = 0; i < count && r == 0; i++) {
 		r = stage_check(&confs[i], i, err);
-		workers += worker_count(&confs[i]);
-		if (confs[i].out_bytes > item_bytes)
-			item_bytes = confs[i].out_bytes;
+		is_too_many |= __builtin_add_overflow(
+			workers, worker_count(&confs[i]), &workers);
 	}
 	if (r < 0)
 		return r;
-	p->stages = calloc(count, sizeof(*p->stages));
-	p->workers = calloc(workers, sizeof(*p->workers));
-	p->dropped = malloc(item_bytes);
+	if (!is_too_many) {
+		p->stages = calloc(count, sizeof(*p->stages));
+		p->workers = calloc(workers, sizeof(*p->workers));
+		p->dropped = malloc(STINT_CHAN_ITEM_MAX);
+	}
 	if (!p->stages || !p->workers || !p->dropped)
 		return stint_err_set(err, -ENOMEM, "pipeline: out of memory");
 	p->stage_count = count;

@@ -206,7 +206,7 @@ stint_select_for(
 	struct stint_ctx *ctx, int64_t timeout_ms, struct stint_case *cases, size_t count)
 {
 	struct stint_ctx *limited;
-	int r = select_now(ctx, cases, count);
+	int r = select_now(ctx, cases, count), end;
 
 	if (r != -EAGAIN || timeout_ms <= 0)
 		return r;
@@ -215,6 +215,10 @@ stint_select_for(
 		return r;
 	r = select_wait(limited, cases, count, true);
 	stint_ctx_free(limited);
-	/* Its own end, or the one that it has from above? */
-	return r == -ETIMEDOUT && stint_ctx_err(ctx) == 0 ? -EAGAIN : r;
+	if (r != -ETIMEDOUT)
+		return r;
+	/* Is that its own end, or one from above? When the time was up, too, it does not
+	 * tell how that one ended. */
+	end = stint_ctx_err(ctx);
+	return end < 0 ? end : -EAGAIN;
 }

@@ -178,13 +178,19 @@ task_wait(struct stint_ctx *ctx, struct stint_task *task)
 	return task->has_ended ? 0 : r;
 }
 
+bool
+task_is_current(const struct stint_task *task)
+{
+	return watched_current() == &task->body.watched;
+}
+
 int
 stint_task_join(
 	struct stint_ctx *ctx, struct stint_task *task, struct stint_err *ret_result)
 {
 	int r;
 
-	if (watched_current() == &task->body.watched)
+	if (task_is_current(task))
 		return -EDEADLK;
 	pthread_mutex_lock(&task->lock);
 	r = task_wait(ctx, task);
@@ -205,5 +211,7 @@ stint_task_stop(struct stint_task *task, struct stint_err *ret_result)
 		return;
 	}
 	stint_task_cancel(task);
-	(void)!stint_task_join(stint_ctx_background(), task, ret_result); /* never ends */
+	/* The background never ends. */
+	if (stint_task_join(stint_ctx_background(), task, ret_result) == -EDEADLK)
+		stint_err_set(ret_result, -EDEADLK, "a task cannot stop itself");
 }

@@ -45,7 +45,8 @@ void task_run(struct task_body *body, struct stint_err *ret_result);
 /* Takes a body that is zeroed, too. Its name and place can still be read. */
 void task_fini(struct task_body *body);
 
-/* Is the calling thread running a task of @group? */
+/* Is the calling thread running @task; or a task of @group? */
+bool task_is_current(const struct stint_task *task);
 bool task_is_in(const void *group);
 
 /* See to it that a failure has a negative code and a sentence, and a success none. */

@@ -20,6 +20,7 @@
 #include <stint/leak.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/conc/debug.h"
 
 enum { NS_PER_MS = 1000000, LONGEST_NAP_MS = 64 };
 
@@ -143,22 +144,6 @@ stint_leak_check(FILE *out)
 
 /* ---- STINT_DEBUG=leaks ---- */
 
-bool
-track_debug_has(const char *word)
-{
-	const char *list = secure_getenv("STINT_DEBUG");
-	size_t length = strlen(word);
-
-	while (list && *list) {
-		size_t here = strcspn(list, ",");
-
-		if (here == length && strncmp(list, word, length) == 0)
-			return true;
-		list += here + (list[here] == ',');
-	}
-	return false;
-}
-
 static pid_t watched_pid;
 
 static void
@@ -173,6 +158,6 @@ __attribute__((constructor)) static void
 leak_obey_environment(void)
 {
 	watched_pid = getpid();
-	if (track_debug_has("leaks") && atexit(leak_report_at_exit) == 0)
+	if (debug_has(DEBUG_LEAKS) && atexit(leak_report_at_exit) == 0)
 		stint_leak_watch();
 }

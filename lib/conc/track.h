@@ -46,7 +46,4 @@ const char *track_text(const struct track *t, char text[TRACK_TEXT_BYTES]);
  * For misuse whose error result is easily dropped. */
 void track_tell(const struct track *t, const char *what);
 
-/* Is @word in the environment's STINT_DEBUG, a list with commas? */
-bool track_debug_has(const char *word);
-
 #endif

@@ -38,6 +38,7 @@ check 'layers: includes point one way' $here/layers.sh
 check 'api: exported symbols, headers on their own' $python $here/api.py "$BUILD"
 check 'blanks and tabs' $python $here/text.py blanks
 check 'columns' $python $here/text.py columns
+check 'comments' $python $here/text.py comments
 check 'sizes of files and functions' $python $here/text.py sizes
 check 'nothing left to be done' $python $here/text.py leftovers
 check 'python compiles' $python $here/text.py python

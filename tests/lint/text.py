@@ -5,6 +5,8 @@
                 file; no space before a tab in an indentation; C is indented with tabs, the
                 rest with spaces
     columns     no line of C over COLUMNS_MAX columns
+    comments    in a comment of C a blank follows the star: clang-format, which fills what is
+                too long, leaves it out, and makes one paragraph of a table
     sizes       no C file over FILE_LINES_MAX lines, no function over FUNCTION_LINES_MAX
     leftovers   no notes of work still to be done
     python      every Python file compiles
@@ -76,6 +78,16 @@ def columns():
                 yield path, number, f"{width} columns, more than {COLUMNS_MAX}"
 
 
+def comments():
+    for path in files(C):
+        is_inside = False
+        for number, line in numbered(path):
+            if is_inside and re.match(r"\s*\*[^\s/]", line):
+                yield path, number, "no blank behind the star"
+            if is_inside or "/*" in line:
+                is_inside = "*/" not in line[line.rfind("/*") + 1:]
+
+
 def limit_of(key, usual):
     return LONGER.get(key, (usual, ""))[0]
 
@@ -130,7 +142,8 @@ def python():
             yield path, fault.lineno, fault.msg
 
 
-RULES = {rule.__name__: rule for rule in (blanks, columns, sizes, leftovers, python)}
+RULES = {rule.__name__: rule for rule in (blanks, columns, comments, sizes, leftovers,
+                                           python)}
 
 
 def main():

@@ -4,8 +4,8 @@
  *	sim [--list] [--family NAME] [--seed N] [--count N] [--trace]
  *
  * Prints one line per family (and per scenario); a schedule that breaks an invariant is
- *named, with what it was that broke, and the same seed with --trace shows how it came to
- *that.
+ * named, with what it was that broke, and the same seed with --trace shows how it came to
+ * that.
  */
 #include <inttypes.h>
 #include <malloc.h>

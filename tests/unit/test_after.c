@@ -2,9 +2,7 @@
  * test_after.c - functions that are called when a context has ended, and ends that
  * come from elsewhere
  */
-#include "tests/unit/conc_util.h"
-
-#include <stint/task.h>
+#include "tests/unit/task_util.h"
 
 /* What an after-func saw. */
 struct seen {
@@ -289,6 +287,45 @@ foreign_descriptor_ends_a_context_by_a_task(void **state)
 	}
 }
 
+struct own {
+	struct stint_after *after;
+	_Atomic bool is_there;
+	_Atomic bool was_prevented;
+	_Atomic bool has_returned;
+};
+
+static void
+stop_own(struct stint_ctx *ctx, void *arg)
+{
+	struct own *own = arg;
+
+	(void)ctx;
+	while (!atomic_load(&own->is_there))
+		usleep(LOOK_EVERY_US);
+	atomic_store(&own->was_prevented, stint_after_stop(own->after));
+	atomic_store(&own->has_returned, true);
+}
+
+static void
+function_that_would_stop_itself_is_told(void **state)
+{
+	struct stint_ctx *ctx = new_ctx(BACKGROUND);
+	struct own own = {.was_prevented = true};
+	struct heard heard;
+
+	(void)state;
+	assert_int_equal(stint_ctx_after_func(ctx, stop_own, &own, &own.after), 0);
+	listen_to_stderr(&heard);
+	atomic_store(&own.is_there, true);
+	stint_ctx_cancel(ctx);
+	wait_until(atomic_load(&own.has_returned));
+	stop_listening(&heard);
+	assert_false(own.was_prevented);
+	assert_non_null(strstr(heard.text, "not stopped: its own function asks for it"));
+	assert_false(stint_after_stop(own.after));
+	stint_ctx_free(ctx);
+}
+
 int
 main(void)
 {
@@ -303,6 +340,7 @@ main(void)
 		cmocka_unit_test(stop_racing_with_the_end_is_one_of_both),
 		cmocka_unit_test(one_that_is_not_stopped_is_a_leak),
 		cmocka_unit_test(foreign_descriptor_ends_a_context_by_a_task),
+		cmocka_unit_test(function_that_would_stop_itself_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,29 @@
 #include "tests/unit/conc_util.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+
+/* ---- a write(2) that takes its time ---- */
+
+enum { HOLD_US = 20000 };
+
+static _Atomic int held_fd = -1; /* the descriptor that it is about; -1: none */
+static _Atomic bool is_in_write;
+
+/* In place of the C library's. */
+ssize_t
+write(int fd, const void *data, size_t size)
+{
+	if (fd >= 0 && fd == atomic_load(&held_fd)) {
+		atomic_store(&is_in_write, true);
+		usleep(HOLD_US);
+	}
+	return syscall(SYS_write, fd, data, size);
+}
+
+/* ---- tests ---- */
 
 static void
 recv_fd_is_readable_while_there_is_something(void **state)
@@ -137,6 +159,35 @@ recv_fd_never_loses_a_wake_up(void **state)
 	}
 }
 
+/* Whoever has received may free the channel, while the sender is about to tell of the
+ * item: that must not go to what has the number of the descriptor by then. */
+static void
+late_signal_goes_to_no_descriptor_of_others(void **state)
+{
+	(void)state;
+	for (size_t cap = 0; cap < 2; cap++) {
+		struct stint_chan *ch = new_chan(sizeof(int), cap);
+		struct op op = {.ctx = BACKGROUND, .ch = ch, .item = 3};
+		struct task task;
+		uint64_t count;
+		int other, item;
+
+		atomic_store(&is_in_write, false);
+		atomic_store(&held_fd, stint_chan_recv_fd(ch));
+		task_start(&task, op_send, &op);
+		wait_until(atomic_load(&is_in_write));
+		assert_int_equal(stint_chan_try_recv(ch, &item), 0);
+		stint_chan_free(ch);
+		other = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		task_join(&task);
+		assert_int_equal(op.result, 0);
+		assert_int_equal(read(other, &count, sizeof(count)), -1);
+		assert_int_equal(errno, EAGAIN);
+		atomic_store(&held_fd, -1);
+		close(other);
+	}
+}
+
 int
 main(void)
 {
@@ -146,6 +197,7 @@ main(void)
 		cmocka_unit_test(recv_fd_tells_of_a_sender_who_waits),
 		cmocka_unit_test(recv_fd_without_descriptors_left_says_so),
 		cmocka_unit_test(recv_fd_never_loses_a_wake_up),
+		cmocka_unit_test(late_signal_goes_to_no_descriptor_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

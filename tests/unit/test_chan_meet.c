@@ -221,6 +221,32 @@ descriptor_tells_of_who_is_awake(void **state)
 	}
 }
 
+/* ---- a close ---- */
+
+/* Nothing comes after the close, also not from a sender who waits awake and has not seen
+ * it yet. */
+static void
+nothing_is_received_after_the_close(void **state)
+{
+	(void)state;
+	for (int i = 0, rounds = test_rounds(ROUNDS); i < rounds; i++) {
+		struct stream s = {
+			new_chan(sizeof(int), 0), BACKGROUND, sizeof(int), ROUNDS, 0};
+		struct task sender;
+		int item, r;
+
+		task_start(&sender, send_each_until_told, &s);
+		assert_int_equal(recv_each_until_told(&s, 3), 3);
+		assert_int_equal(stint_chan_close(s.ch), 0);
+		r = stint_chan_try_recv(s.ch, &item);
+		task_join(&sender);
+		assert_int_equal(r, -EPIPE);
+		assert_int_equal(s.result, -EPIPE);
+		assert_int_equal(s.count, 3);
+		stint_chan_free(s.ch);
+	}
+}
+
 int
 main(void)
 {
@@ -232,6 +258,8 @@ main(void)
 		cmocka_unit_test_teardown(
 			those_awake_and_those_in_queues_find_each_other, check_leaks),
 		cmocka_unit_test_teardown(descriptor_tells_of_who_is_awake, check_leaks),
+		cmocka_unit_test_teardown(
+			nothing_is_received_after_the_close, check_leaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

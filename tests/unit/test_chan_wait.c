@@ -225,6 +225,27 @@ select_for_wakes_for_a_case_and_for_the_context(void **state)
 	}
 }
 
+/* The time is up, and nobody has noticed when the context is cancelled: what has ended is
+ * the context. */
+static void
+select_for_whose_time_is_up_tells_how_the_context_ended(void **state)
+{
+	struct stint_chan *ch = new_chan(0, 0);
+	struct limited_select s = {.ctx = new_ctx(BACKGROUND), .one = {.ch = ch}};
+	struct task task;
+
+	(void)state;
+	s.one.op = STINT_RECV;
+	task_start(&task, run_limited_select, &s);
+	wait_until(task_sleeps(&task));
+	stint_clock_set(stint_now_ms() + 2 * WAIT_AT_MOST_MS, 0);
+	stint_ctx_cancel(s.ctx);
+	task_join(&task);
+	assert_int_equal(s.chosen, -ECANCELED);
+	stint_ctx_free(s.ctx);
+	stint_chan_free(ch);
+}
+
 /* ---- which operations wait ---- */
 
 static void
@@ -393,6 +414,9 @@ main(void)
 		cmocka_unit_test(select_for_takes_what_is_ready_whatever_the_time),
 		cmocka_unit_test(select_for_tells_the_context_from_the_time),
 		cmocka_unit_test(select_for_wakes_for_a_case_and_for_the_context),
+		cmocka_unit_test_teardown(
+			select_for_whose_time_is_up_tells_how_the_context_ended,
+			reset_clock),
 		cmocka_unit_test(which_operations_wait),
 		cmocka_unit_test(order_is_kept_at_every_capacity),
 		cmocka_unit_test(try_recv_invents_nothing),

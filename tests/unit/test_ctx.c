@@ -73,6 +73,8 @@ cause_without_code_or_words_is_filled_in(void **state)
 		{-EIO, NULL, -EIO, "Input/output error"},
 		{-99999, NULL, -99999, "unknown error"},
 		{-EIO, "100%s", -EIO, "100%s"},
+		{EIO, NULL, -EINVAL, "Invalid argument"},
+		{EIO, "cable cut", -EINVAL, "cable cut"},
 	};
 
 	(void)state;

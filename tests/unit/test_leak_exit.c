@@ -57,6 +57,8 @@ fork_and_free(void)
 	return WIFEXITED(status) ? 7 : 1;
 }
 
+#define KNOWN ", there are \"leaks\" and \"deadlock\"\n"
+
 static void
 environment_asks_for_a_report_at_exit(void **state)
 {
@@ -66,11 +68,17 @@ environment_asks_for_a_report_at_exit(void **state)
 		{"leaks", "leave",
 			"leak: context made at early.c:1\n"
 			"leak: context made at late.c:2\n"},
+		{",deadlock,,leaks", "leave",
+			"leak: context made at early.c:1\n"
+			"leak: context made at late.c:2\n"},
 		{"other,leaks", "leave",
+			"stint: STINT_DEBUG: \"other\" is unknown" KNOWN
 			"leak: context made at early.c:1\n"
 			"leak: context made at late.c:2\n"},
 		{"", "leave", ""},
-		{"leaksome,leak", "leave", ""},
+		{"leaksome,leak", "leave",
+			"stint: STINT_DEBUG: \"leaksome\" is unknown" KNOWN
+			"stint: STINT_DEBUG: \"leak\" is unknown" KNOWN},
 		{"leaks", "fork", ""},
 	};
 

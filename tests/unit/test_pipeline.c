@@ -202,6 +202,28 @@ wrong_use_is_refused_with_a_sentence(void **state)
 		err.msg, "large: no channel of 0 items of 65537 bytes: Invalid argument");
 }
 
+/* Numbers that went wrong before they came here: a -1, or what was never set. */
+static void
+absurd_numbers_are_refused_or_not_looked_at(void **state)
+{
+	struct stint_stage stages[] = {
+		stage("many", generate, SIZE_MAX, 0), stage("add", add_up, 1, 0)};
+	struct stint_err err = {0};
+
+	(void)state;
+	assert_int_equal(stint_pipeline_run(BACKGROUND, stages, 2, &err), -ENOMEM);
+	assert_string_equal(err.msg, "pipeline: out of memory");
+	stages[0].workers = 1;
+	stages[0].out_bytes = SIZE_MAX;
+	err = (struct stint_err){0};
+	assert_int_equal(stint_pipeline_run(BACKGROUND, stages, 2, &err), -EINVAL);
+	stages[0].out_bytes = sizeof(struct parcel *);
+	stages[1].out_bytes = SIZE_MAX; /* of the last one: not used */
+	probe.count = 1;
+	assert_int_equal(stint_pipeline_run(BACKGROUND, stages, 2, &err), 0);
+	assert_int_equal(atomic_load(&probe.received), 1);
+}
+
 int
 main(void)
 {
@@ -214,6 +236,7 @@ main(void)
 		PIPELINE_TEST(slow_consumer_holds_the_generator_back),
 		PIPELINE_TEST(threads_have_the_names_of_their_stages),
 		PIPELINE_TEST(wrong_use_is_refused_with_a_sentence),
+		PIPELINE_TEST(absurd_numbers_are_refused_or_not_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

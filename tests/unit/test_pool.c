@@ -1,7 +1,7 @@
 /*
  * test_pool.c - worker pools: start, work, resize, stop
  */
-#include "tests/unit/conc_util.h"
+#include "tests/unit/task_util.h"
 
 #include <signal.h>
 #include "lib/base/cleanup.h"
@@ -398,6 +398,42 @@ start_and_stop_may_be_left_out(void **state)
 	stint_pool_free(NULL);
 }
 
+struct own {
+	struct stint_pool *pool;
+	_Atomic bool has_returned;
+};
+
+static void
+free_own_pool(void *arg, void *state, void *item)
+{
+	struct own *own = arg;
+
+	(void)state;
+	(void)item;
+	stint_pool_free(own->pool);
+	atomic_store(&own->has_returned, true);
+}
+
+static void
+worker_that_would_free_its_own_pool_does_not(void **state)
+{
+	static const struct stint_pool_ops ops = {.run = free_own_pool};
+	struct stint_chan *events = new_chan(0, 0);
+	struct own own = {0};
+	struct heard heard;
+
+	(void)state;
+	assert_int_equal(stint_pool_new("w", 2, events, &ops, &own, &own.pool, NULL), 0);
+	listen_to_stderr(&heard);
+	assert_int_equal(stint_chan_send(BACKGROUND, events, NULL), 0);
+	wait_until(atomic_load(&own.has_returned));
+	stop_listening(&heard);
+	assert_non_null(strstr(heard.text, "not freed: one of its own workers"));
+	assert_int_equal(stint_pool_stop(BACKGROUND, own.pool), 0);
+	stint_pool_free(own.pool);
+	stint_chan_free(events);
+}
+
 int
 main(void)
 {
@@ -417,6 +453,7 @@ main(void)
 		POOL_TEST(stop_waits_for_the_item_but_takes_no_new_one),
 		POOL_TEST(stopped_pool_can_be_started_again),
 		POOL_TEST(start_and_stop_may_be_left_out),
+		POOL_TEST(worker_that_would_free_its_own_pool_does_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -344,77 +344,6 @@ try_select_never_misses_what_was_ready_before(void **state)
 	}
 }
 
-struct user {
-	struct stint_chan **ch;
-	uint64_t seed;
-	int ops;
-	int64_t balance; /* sum sent minus sum received */
-	int sent, received;
-};
-
-enum { STRESS_CHANS = 4 };
-
-/* Send or receive on any of the channels by a select that could do both. */
-static void
-mixed_ops(void *arg)
-{
-	struct user *u = arg;
-
-	for (int i = 0; i < u->ops; i++) {
-		struct stint_case cases[2 * STRESS_CHANS];
-		int out = (int)(random_next(&u->seed) % 1000), in = 0, chosen;
-
-		for (int c = 0; c < STRESS_CHANS; c++) {
-			cases[c] = case_send(u->ch[c], &out);
-			cases[STRESS_CHANS + c] = case_recv(u->ch[c], &in);
-		}
-		chosen = stint_select(BACKGROUND, cases, 2 * STRESS_CHANS);
-		if (chosen < 0 || cases[chosen].result != 0)
-			abort();
-		if (chosen < STRESS_CHANS) {
-			u->balance += out;
-			u->sent++;
-		} else {
-			u->balance -= in;
-			u->received++;
-		}
-	}
-}
-
-static void
-selects_that_share_channels_lose_and_double_nothing(void **state)
-{
-	enum { USERS = 4, OPS = 8000 };
-	struct stint_chan *ch[STRESS_CHANS];
-	struct user user[USERS];
-	struct task task[USERS];
-	int64_t balance = 0;
-	int sent = 0, received = 0, item;
-
-	(void)state;
-	for (size_t i = 0; i < STRESS_CHANS; i++)
-		ch[i] = new_chan(sizeof(int), i); /* with a ring nobody can get stuck */
-	for (int i = 0; i < USERS; i++) {
-		user[i] = (struct user){.ch = ch, .seed = (uint32_t)i + 1, .ops = OPS};
-		task_start(&task[i], mixed_ops, &user[i]);
-	}
-	for (int i = 0; i < USERS; i++) {
-		task_join(&task[i]);
-		balance += user[i].balance;
-		sent += user[i].sent;
-		received += user[i].received;
-	}
-	for (int i = 0; i < STRESS_CHANS; i++) {
-		while (stint_chan_try_recv(ch[i], &item) == 0) {
-			balance -= item;
-			received++;
-		}
-		stint_chan_free(ch[i]);
-	}
-	assert_int_equal(sent, received);
-	assert_true(balance == 0);
-}
-
 int
 main(void)
 {
@@ -430,7 +359,6 @@ main(void)
 		cmocka_unit_test(own_wishes_do_not_meet_each_other),
 		cmocka_unit_test(two_selects_meet_on_channels_that_they_share),
 		cmocka_unit_test(try_select_never_misses_what_was_ready_before),
-		cmocka_unit_test(selects_that_share_channels_lose_and_double_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,6 +349,32 @@ task_that_would_join_itself_is_told(void **state)
 	stint_chan_free(ch);
 }
 
+static int
+stop_given(struct stint_ctx *ctx, void *arg, struct stint_err *err)
+{
+	struct stint_task *given = NULL;
+	int r = stint_chan_recv(ctx, arg, &given);
+
+	if (r == 0)
+		stint_task_stop(given, err);
+	return r < 0 ? r : err->code;
+}
+
+static void
+task_that_would_stop_itself_is_told(void **state)
+{
+	struct stint_chan *ch = new_chan(sizeof(struct stint_task *), 0);
+	struct stint_task *task = start(BACKGROUND, stop_given, ch);
+	struct stint_err result;
+
+	(void)state;
+	assert_int_equal(stint_chan_send(BACKGROUND, ch, &task), 0);
+	result = join(task);
+	assert_int_equal(result.code, -EDEADLK);
+	assert_string_equal(result.msg, "a task cannot stop itself");
+	stint_chan_free(ch);
+}
+
 static void
 handle_may_be_passed_on_and_joined_there(void **state)
 {
@@ -403,6 +429,7 @@ main(void)
 		cmocka_unit_test(end_of_the_task_wins_over_an_ended_context),
 		cmocka_unit_test(stop_ends_the_task_and_hands_out_its_result),
 		cmocka_unit_test(task_that_would_join_itself_is_told),
+		cmocka_unit_test(task_that_would_stop_itself_is_told),
 		cmocka_unit_test(handle_may_be_passed_on_and_joined_there),
 		cmocka_unit_test(cancel_races_with_the_end),
 	};

@@ -115,7 +115,7 @@ stint_receiver_try_recv_many(struct stint_receiver r, void *ret_items, size_t co
 }
 
 /* See stint_chan_recv_fd(). */
-static inline int
+STINT_MUST_CHECK static inline int
 stint_receiver_fd(struct stint_receiver r)
 {
 	return stint_chan_recv_fd(r.ch);

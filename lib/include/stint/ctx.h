@@ -100,7 +100,8 @@ STINT_API STINT_MUST_CHECK int stint_ctx_without_cancel_at(
 /**
  * stint_ctx_cancel() - end the context and all its children now
  * stint_ctx_cancel_cause() - the same, saying why
- * @code: negative errno value that stint_ctx_cause() reports; 0 = -ECANCELED
+ * @code: negative errno value that stint_ctx_cause() reports; 0 = -ECANCELED; a positive
+ *        one counts as -EINVAL
  * @why:  one line, copied; may be NULL
  *
  * Only the first end counts; later ones change nothing. Wakes everyone who
@@ -113,7 +114,8 @@ STINT_API void stint_ctx_cancel_cause(struct stint_ctx *ctx, int code, const cha
 /**
  * stint_ctx_err() - has it ended, and how
  *
- * Return: 0 while it goes on; -ECANCELED; -ETIMEDOUT when its deadline passed.
+ * Return: 0 while it goes on; -ECANCELED; -ETIMEDOUT when its deadline passed: one of
+ * these, whatever the cause's code.
  * Thread: any; cheap (no lock while it goes on).
  * Source: Go, Context.Err.
  */
@@ -123,13 +125,15 @@ STINT_API int stint_ctx_err(struct stint_ctx *ctx);
  * stint_ctx_cause() - why it ended
  * @ret: filled with the first cause, its own or its parent's; may be NULL
  *
- * Return: the cause's code; 0 (and an empty @ret) while it goes on.
- * Source: Go, context.Cause.
+ * Return: the cause's code, negative; 0 (and an empty @ret) while it goes on. Thread:
+ * any. Source: Go, context.Cause.
  */
 STINT_API int stint_ctx_cause(struct stint_ctx *ctx, struct stint_err *ret);
 
 /**
  * stint_ctx_deadline() - when it ends at the latest, STINT_NEVER if not bounded
+ *
+ * On stint_now_ms()'s clock. Thread: any; no lock. Source: Go, Context.Deadline.
  */
 STINT_API int64_t stint_ctx_deadline(struct stint_ctx *ctx);
 
@@ -138,17 +142,18 @@ STINT_API int64_t stint_ctx_deadline(struct stint_ctx *ctx);
  *
  * For poll(2) and libevent. It belongs to the context: do not read or close it.
  * Made on first use; a deadline is timed on the real clock, not on a scripted one.
- * Return: the descriptor, or -errno (no descriptors left);
- * -EOPNOTSUPP for the background.
+ * Thread: any. Return: the descriptor; -EOPNOTSUPP for the background; or -errno of
+ * timerfd_create(2).
  * Source: Go, Context.Done.
  */
-STINT_API int stint_ctx_done_fd(struct stint_ctx *ctx);
+STINT_API STINT_MUST_CHECK int stint_ctx_done_fd(struct stint_ctx *ctx);
 
 /**
  * stint_ctx_free() - give the context back
  *
  * Ends it first (cause -ECANCELED), with its children: whoever made a context
- * ends it. Children may be freed later than their parent. Takes NULL.
+ * ends it. Children may be freed later than their parent. Takes NULL, and the background.
+ * Thread: any, once, when no one waits with it or looks at it any more.
  */
 STINT_API void stint_ctx_free(struct stint_ctx *ctx);
 
@@ -180,8 +185,8 @@ STINT_API STINT_MUST_CHECK int stint_ctx_after_func_at(struct stint_ctx *ctx,
 /**
  * stint_after_stop() - prevent the call, or wait until it is over; frees the handle
  *
- * Takes NULL (the answer is false then). Not from within the function itself, which
- * would wait for its own end. Thread: any, once.
+ * Takes NULL (the answer is false then). In the function itself it does nothing but say
+ * so on standard error: that would wait for its own end. Thread: any, once.
  * Return: true: the function was not called and will not be; false: it has returned.
  * Source: Go, the stop function of context.AfterFunc; differs: waits for the call.
  */

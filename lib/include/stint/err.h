@@ -23,8 +23,7 @@ enum { STINT_ERR_MSG_BYTES = 256 };
 
 struct stint_err {
 	int code;                      /* negative errno value, 0 = no error */
-	char msg[STINT_ERR_MSG_BYTES]; /* one line, always terminated, cut when too long
-					*/
+	char msg[STINT_ERR_MSG_BYTES]; /* one line, terminated, cut when too long */
 };
 
 /**
@@ -45,7 +44,8 @@ STINT_API int stint_err_set(struct stint_err *err, int code, const char *fmt, ..
  * @code: what the callee returned
  * @fmt:  the context; ": " is put between it and the old text
  *
- * Return: @code.
+ * Thread: any; @err is the caller's. Return: @code.
+ * Source: Go, fmt.Errorf with %w; differs: one line, and no chain to be searched.
  */
 STINT_API int stint_err_wrap(struct stint_err *err, int code, const char *fmt, ...)
 	STINT_PRINTF(3, 4);

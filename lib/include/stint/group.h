@@ -34,9 +34,10 @@ struct stint_group;
 
 /**
  * stint_group_new() - make an empty group
- * @parent: the group's context is a child of it
+ * @parent:    the group's context is a child of it
+ * @ret_group: the caller's, to be freed with stint_group_free()
  *
- * Return: 0, -ENOMEM. Free with stint_group_free().
+ * Thread: any. Return: 0, -ENOMEM.
  * Source: golang.org/x/sync/errgroup, WithContext.
  */
 #define stint_group_new(parent, ret_group)                                               \
@@ -44,14 +45,18 @@ struct stint_group;
 STINT_API STINT_MUST_CHECK int stint_group_new_at(
 	struct stint_ctx *parent, struct stint_group **ret_group, const char *where);
 
-/* The group's context: ends with the first failure, or when stint_group_wait() is
- * done. The group's own; its tasks get children of it. */
+/**
+ * stint_group_ctx() - the group's context: to cancel it, or to hang something below it
+ *
+ * Ends with the first failure, which is its cause then, or when stint_group_wait() is
+ * done. The group's own; its tasks get children of it. Thread: any.
+ */
 STINT_API struct stint_ctx *stint_group_ctx(struct stint_group *group);
 
 /**
  * stint_group_set_limit() - at most @limit tasks at once; 0: any number
  *
- * Return: 0; -EBUSY while tasks run. Source: errgroup, SetLimit.
+ * Thread: any. Return: 0; -EBUSY while tasks run. Source: errgroup, SetLimit.
  */
 STINT_API STINT_MUST_CHECK int stint_group_set_limit(
 	struct stint_group *group, size_t limit);

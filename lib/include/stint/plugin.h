@@ -4,8 +4,8 @@
  *	#include <stint/plugin.h>
  *
  *	static int
- *	digest(struct stint_ctx *ctx, const struct stint_job *job, struct stint_reply
- **reply)
+ *	digest(struct stint_ctx *ctx, const struct stint_job *job,
+ *		struct stint_reply *reply)
  *	{
  *		if (job->payload_len == 0)
  *			return stint_reply_fail(reply, "empty payload");
@@ -17,7 +17,7 @@
  *
  * Nothing has to be linked: the program that loads it has these functions, and all others
  * of libstint. stint-plugin(7) tells how such a handler is configured, and what it may
- *do.
+ * do.
  */
 #ifndef STINT_PLUGIN_H
 #define STINT_PLUGIN_H

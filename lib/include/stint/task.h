@@ -66,7 +66,8 @@ STINT_API STINT_MUST_CHECK int stint_task_start_at(struct stint_ctx *parent,
 /**
  * stint_task_cancel() - end the task's context, and with it, soon, the task
  *
- * Does not wait. Thread: any, while the task is not joined.
+ * Does not wait; the cause is -ECANCELED. Thread: any, while the task is not joined.
+ * Source: none in Go, where a goroutine is ended by a context that it was given.
  */
 STINT_API void stint_task_cancel(struct stint_task *task);
 
@@ -87,8 +88,8 @@ STINT_API STINT_MUST_CHECK int stint_task_join(
  *
  * @ret_result: as for the join: a task may have failed before it was told to stop
  *
- * For the way out of the owner. Takes NULL (the result says 0 then). Not for the task
- * itself.
+ * For the way out of the owner. Takes NULL (the result says 0 then). The task itself only
+ * ends its context by this: the result says -EDEADLK, and the owner has to join it.
  */
 STINT_API void stint_task_stop(struct stint_task *task, struct stint_err *ret_result);
 

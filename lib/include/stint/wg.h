@@ -6,6 +6,9 @@
  *	stint_wg_done(wg);
  *	... in the owner ...
  *	r = stint_wg_wait(ctx, wg);	0: all done
+ *
+ * All functions but stint_wg_free(): any thread, at any time. What was written before a
+ * done is visible to who has waited. Source: Go, sync.WaitGroup.
  */
 #ifndef STINT_WG_H
 #define STINT_WG_H
@@ -19,8 +22,9 @@ struct stint_wg;
 
 /**
  * stint_wg_new() - make a wait group that expects nothing yet
+ * @ret_wg: the caller's, to be freed with stint_wg_free()
  *
- * Return: 0, -ENOMEM. Free with stint_wg_free().
+ * Return: 0, -ENOMEM.
  */
 #define stint_wg_new(ret_wg) stint_wg_new_at(ret_wg, STINT_WHERE)
 STINT_API STINT_MUST_CHECK int stint_wg_new_at(
@@ -42,10 +46,12 @@ STINT_API int stint_wg_done(struct stint_wg *wg);
 
 /**
  * stint_wg_wait() - wait until the count is 0
+ * @ctx: bounds the wait
  *
  * Return: 0, also with an ended context if all are done; -ECANCELED, -ETIMEDOUT by
- * @ctx (the count goes on). Thread: any.
+ * @ctx (the count goes on).
  * A wait group may be used again once every waiter has returned.
+ * Source: Go, sync.WaitGroup.Wait; differs: bounded by a context.
  */
 STINT_API STINT_MUST_CHECK int stint_wg_wait(struct stint_ctx *ctx, struct stint_wg *wg);
 
