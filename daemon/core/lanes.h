@@ -6,7 +6,7 @@
  * for each queue, in which jobs wait in the order in which they came; when there is room,
  * the lines are served in the order of their queues, by priority or by weight. Lines are
  * short: what does not fit in is put aside (aside.h), and so is what comes while
- *something older of its queue is put aside.
+ * something older of its queue is put aside.
  *
  *	add ─┬─ no limit, or room ─────────────▶ run, counted ─▶ lanes_end()
  *	     ├─ at its limit ─▶ line ─▶ next ──▶

@@ -1,6 +1,5 @@
 /*
- * watchdog.h - signs of life for the service manager, see WatchdogSec= in
- *systemd.service(5)
+ * watchdog.h - signs of life for the service manager (WatchdogSec= in systemd.service(5))
  *
  *	watchdog_start(&w, &loop, &ops, me);
  *

@@ -9,8 +9,8 @@
  *	bar_close(&bar);
  *
  * On a terminal it is one line that changes, "[####----]  50% half done", and is gone
- *after bar_close(). Elsewhere each change is a line of its own; with is_json, on a
- *terminal too, a JSON object.
+ * after bar_close(). Elsewhere each change is a line of its own; with is_json, on a
+ * terminal too, a JSON object.
  */
 #ifndef CTL_BAR_H
 #define CTL_BAR_H

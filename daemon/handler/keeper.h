@@ -15,7 +15,7 @@
  *
  * The block is the directory ("": the daemon's own), then the arguments, then the
  * environment, each ended by a NUL, then supplementary groups. There is no answer to
- *START: a command that cannot be executed is one that ended at once.
+ * START: a command that cannot be executed is one that ended at once.
  *
  * End of file on the socket, from either side, says that the other is gone: a keeper
  * kills what it runs and exits; the daemon sees it only when nothing is left of the

@@ -3,11 +3,15 @@
  *
  *	log_warn("redis lost, reconnecting", F_STR("why", err.msg), F_INT("retry_ms", n));
  *
- * text:     2026-11-21T04:12:09.123Z warning redis lost, reconnecting why="..."
- *retry_ms=50 json:     {"time":"...","level":"warning","msg":"redis lost,
- *reconnecting","why":"..."} journal:  an entry whose fields are the values
- *(log_journal.h), and whose MESSAGE is the text without time and level auto:     journal
- *where standard error is the journal's, as JOURNAL_STREAM tells, else text
+ * text
+ *	2026-11-21T04:12:09.123Z warning redis lost, reconnecting why="..." retry_ms=50
+ * json
+ *	{"time":"...","level":"warning","msg":"redis lost, reconnecting","why":"..."}
+ * journal
+ *	an entry whose fields are the values (log_journal.h), and whose MESSAGE is the
+ *	text without time and level
+ * auto
+ *	journal where standard error is the journal's, as JOURNAL_STREAM tells, else text
  *
  * Lines go to standard error, one write(2) each, entries to the journal's socket, and
  * neither ever blocks: one for which there is no room (a full pipe, a full disk, a

@@ -3,19 +3,22 @@
  *
  * Three ways to clear up after others, one batch of one queue at a time:
  *
- *	take over  at the start, each minute and when Redis is back: of consumers whose
- *process is provably gone (identity.h), everything at once (scripts/takeover.lua) reclaim
- *whatever nobody has renewed for the time of a lease (scripts/reclaim.lua): looked for
- *once a lease, and while others hold entries every 1.5 s or half a lease, whichever is
- *less reap       consumers that hold nothing and are gone, or were idle for an hour, are
- *	           taken off the group (scripts/leave.lua, which looks and removes in one
- *step)
+ * take over
+ *	at the start, each minute and when Redis is back: of consumers whose process is
+ *	provably gone (identity.h), everything at once (scripts/takeover.lua)
+ * reclaim
+ *	whatever nobody has renewed for the time of a lease (scripts/reclaim.lua): looked
+ *	for once a lease, and while others hold entries every 1.5 s or half a lease,
+ *	whichever is less
+ * reap
+ *	consumers that hold nothing and are gone, or were idle for an hour, are taken off
+ *	the group (scripts/leave.lua, which looks and removes in one step)
  *
  * Entries become jobs whose `deliveries` says how often they were delivered, this time
  * included. No more is taken at once than credit() allows; the rest follows with later
  * pokes. Paused queues are left alone. When Redis was away for long, the others have a
- *third of a lease to renew what they hold before anything is reclaimed. Thread: the
- *loop's.
+ * third of a lease to renew what they hold before anything is reclaimed. Thread: the
+ * loop's.
  */
 #ifndef QUEUE_CLAIM_H
 #define QUEUE_CLAIM_H

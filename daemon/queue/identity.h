@@ -1,6 +1,5 @@
 /*
- * identity.h - the consumer name of one run of the daemon, and whether its process is
- *gone
+ * identity.h - the consumer name of a run of the daemon, and whether its process is gone
  *
  *	HOST-PID-BOOT-START        web3-4711-5f0c9a31-2c8e41
  *

@@ -2,8 +2,8 @@
  * waiter.c - one parked thread, on a futex
  *
  * The only place where threads sleep, but for the lock of a ring. A futex and not a
- *condition variable: nothing to initialise or destroy for each wait, and no mutex that
- *the woken thread would find locked. The word has three bits:
+ * condition variable: nothing to initialise or destroy for each wait, and no mutex that
+ * the woken thread would find locked. The word has three bits:
  *
  *	CLAIMED	someone has the right to decide; set once, by fetch_or
  *	ASLEEP	the thread sleeps or is about to: the waker must call the kernel

@@ -2,9 +2,9 @@
  * stint/deadlock.h - deadlock report: who waits for what, instead of a silent hang
  *
  *	STINT_DEBUG=deadlock ./program
- *	stint: deadlock in group made at crawl.c:40: its owner and all tasks in it (2)
- *sleep stint:   task "fetch" made at crawl.c:44: send on channel made at crawl.c:41 (4 of
- *4) stint:   task "parse" made at crawl.c:46: recv on channel made at crawl.c:42 (0 of 4)
+ *	stint: deadlock in group made at a.c:40: its owner and all tasks in it (2) sleep
+ *	stint:   task "fetch" made at a.c:44: send on channel made at a.c:41 (4 of 4)
+ *	stint:   task "parse" made at a.c:46: recv on channel made at a.c:42 (0 of 4)
  *	stint: none of them can wake another; only a thread outside could
  *
  * A group, or a task of its own, is reported when somebody sleeps in its wait or join,
