@@ -96,7 +96,8 @@ PLUGIN_CC   = $(CC) -O2 $(WARN) -D_GNU_SOURCE -shared -fPIC -Ilib/include $(if $
 $(BUILD)/plugins/%.so: config/examples/%.c $(wildcard lib/include/stint/*.h) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(PLUGIN_CC) -std=c11 -o $@ $<
-$(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(wildcard lib/include/stint/*.h) Makefile
+$(BUILD)/tests/plugins/%.so: tests/plugins/%.c tests/plugins/misfit.h \
+                             $(wildcard lib/include/stint/*.h) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(PLUGIN_CC) -std=gnu17 -o $@ $<
 

@@ -122,7 +122,7 @@ on_claimed_job(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms
 	flight_counts(d->flight)->reclaimed++;
 	log_debug("job taken over", F_STR("job", job->id.p), F_STR("queue", q->name),
 		F_INT("deliveries", job->deliveries));
-	intake_add(d->intake, q, job, leased_at_ms);
+	on_job(d, q, job, leased_at_ms);
 }
 
 static void
@@ -383,10 +383,8 @@ on_control_ready(void *arg, struct queue *q)
 static void
 on_pulled_job(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms)
 {
-	struct daemon *d = arg;
-
-	intake_add(d->intake, q, job, leased_at_ms);
-	on_read(d);
+	on_job(arg, q, job, leased_at_ms);
+	on_read(arg);
 }
 
 static void

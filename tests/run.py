@@ -11,7 +11,6 @@ Stages run one after the other: the plain build first (it tells most, soonest), 
 sanitizers. What fails prints its whole output; the rest says how much passed.
 """
 import argparse
-import concurrent.futures
 import os
 import re
 import subprocess
@@ -23,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = str(os.cpu_count() or 1)
+# Most tests wait more than they compute: for processes, leases, and Redis to be back.
+SIDE_BY_SIDE = 2 * int(JOBS)
 # One unit test program may take this long, also under a sanitizer on a busy machine.
 UNIT_TIMEOUT_S = 300
 # Of each family of the simulation, of which there are ten: 112,000 and 2,250.
@@ -41,8 +42,8 @@ SLOW_SHARE = "40"
 # It knows of its locks; and valgrind 3.19 cannot read what clang 14 writes of DWARF 5.
 FOR_VALGRIND = "-DSTINT_VALGRIND -gdwarf-4"
 # What valgrind looks at: the library. Not those that replace malloc(), or run programs.
-OF_LIBRARY = (r"ctx|chan|select|wg|pool|conc_stress|after|deadlock_silent|group|leak$|once"
-              r"|pipeline|results|run|task|linear|random_end")
+OF_LIBRARY = (r"^test_(ctx|chan|select|wg|pool|conc_stress|after|deadlock_silent|group|leak$|once"
+              r"|pipeline|results|run|task|linear|random_end)")
 
 
 class Count:
@@ -74,16 +75,31 @@ def unit(san, only=""):
     folder = build(san)
     if not folder:
         return
-    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
-        if not re.search(only, source.stem):
-            continue
-        unit_program(folder / "tests" / source.stem)
+    unit_programs(folder, only, SIDE_BY_SIDE)
 
 
-def unit_program(program, wrapper=()):
+def names_of_units(only):
+    return [source.stem for source in sorted((ROOT / "tests/unit").glob("test_*.c"))
+            if re.search(only, source.stem)]
+
+
+def unit_programs(folder, only, at_once, wrapper=()):
+    def run(name):
+        return unit_program(folder / "tests" / name, wrapper)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        for passed, failed, told in pool.map(run, names_of_units(only)):
+            Count.passed += passed
+            Count.failed += failed
+            print(told, flush=True)
+
+
+def unit_program(program, wrapper):
+    """How many have passed and failed, and what is to be told of it."""
     env = {**os.environ, **SAN_ENV, "STINT_DEBUG": "leaks"}
     if wrapper:
         env["STINT_TEST_SHARE"] = SLOW_SHARE
+    began = time.monotonic()
     try:
         done = subprocess.run([*wrapper, program], cwd=ROOT, env=env,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -96,15 +112,10 @@ def unit_program(program, wrapper=()):
     passed = len(re.findall(r"^\[       OK \]", output, re.M))
     failed = len(re.findall(r"^\[  FAILED  \] \S+$", output, re.M))
     # cmocka names each failed test twice; a crash or a sanitizer's report names none
-    failed = max(1, failed // 2) if code != 0 else 0
-    Count.passed += passed
-    Count.failed += failed
-    if code != 0 or passed == 0:
-        print(output)
-        print(f"{program.name}: exit {code}")
-        Count.failed += passed == 0 and code == 0
-    else:
-        print(f"{program.name}: {passed} passed")
+    failed = max(1, failed // 2) if code != 0 or passed == 0 else 0
+    if failed:
+        return passed, failed, f"{output}\n{program.name}: exit {code}"
+    return passed, 0, f"{program.name}: {passed} passed, {time.monotonic() - began:.1f} s"
 
 
 def integration(san, only="", tests="tests/integration"):
@@ -113,8 +124,8 @@ def integration(san, only="", tests="tests/integration"):
         return
     report = folder / "pytest.xml"
     report.unlink(missing_ok=True)
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-n", JOBS,
-               f"--junitxml={report}", tests]
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+               "-n", str(SIDE_BY_SIDE), "--durations=5", f"--junitxml={report}", tests]
     if only:
         command += ["-k", only]
     env = {**os.environ, **SAN_ENV, "STINT_BUILD": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
@@ -219,20 +230,17 @@ def debian_13(only):
 
 def valgrind(tool, only, options):
     """The programs of the library under a tool that sees each access to memory."""
-    names = [source.stem for source in sorted((ROOT / "tests/unit").glob("test_*.c"))
-             if re.search(rf"^test_({only})", source.stem)]
     folder = build_folder("valgrind")
     command = ["make", "-s", "-j", JOBS, f"BUILD={folder}",
                f"CPPFLAGS={FOR_VALGRIND}", "DAEMON_OBJ=", "CLIENT_OBJ=", "WIRE_OBJ=",
-               *(f"{folder}/tests/{name}" for name in names)]
+               *(f"{folder}/tests/{name}" for name in names_of_units(only))]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         print(f"build failed: {' '.join(command)}")
         Count.failed += 1
         return
     wrapper = ["valgrind", "-q", f"--tool={tool}", "--fair-sched=try", "--error-exitcode=88",
                "--suppressions=tests/valgrind.supp", *options]
-    with concurrent.futures.ThreadPoolExecutor(int(JOBS)) as pool:
-        list(pool.map(lambda name: unit_program(ROOT / folder / "tests" / name, wrapper), names))
+    unit_programs(ROOT / folder, only, int(JOBS), wrapper)
 
 
 STAGES = {

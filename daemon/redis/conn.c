@@ -128,6 +128,8 @@ close_socket(struct redis_conn *c)
 	event_del(c->read_event);
 	event_del(c->write_event);
 	event_del(c->resolve_event);
+	event_del(c->timer); /* of its deadlines none is left */
+	c->timer_at_ms = STINT_NEVER;
 	close_fd(&c->fd);
 	c->is_blocked = false;
 	c->in_at = 0;

@@ -87,6 +87,13 @@ class Journal:
         return [entry for entry in list(self.entries)
                 if all(entry.get(name) == str(value) for name, value in fields.items())]
 
+    def settled(self):
+        """All that was sent before: what is sent now comes behind it."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as last:
+            last.sendto(b"LAST=1\n", str(self.folder / "socket"))
+        self.wait(LAST=1)
+        return [entry for entry in self.entries if "LAST" not in entry]
+
     def wait(self, count=1, **fields):
         """The first entries that have these fields."""
         return wait_until(lambda: len(self.having(**fields)) >= count and self.having(**fields),

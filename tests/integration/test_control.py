@@ -198,6 +198,8 @@ def test_what_is_finished_or_unknown_is_left_alone(busy, client):
     cancel(client, "mine")
     cancel(client, "1-1")
     cancel(client, "nobody")
+    pause(client, busy)  # so that all before it were heard
+    tell(client, "resume")
     assert run(client, "echo", "q")["output"] == "q"
     assert result(client, "mine") == told
     assert client.keys("stint:{default}:result:nobody") == []
@@ -427,10 +429,10 @@ def test_a_pause_survives_what_redis_can_do_to_connections(busy, client):
     client.client_kill_filter(_type="normal", skipme=True)
     client.script_flush()
     busy.wait_log("redis is back")
-    job = submit(client, "echo", "p")
-    cancel(client, "some-other-job")
-    wait_held(client, 0)
-    assert client.xlen(JOBS) == 1
+    job, other = submit(client, "echo", "p"), submit(client, "echo", "q")
+    cancel(client, other)
+    assert result(client, other)["status"] == "cancelled"  # so it hears and writes again
+    assert (client.xlen(JOBS), holders(client)) == (1, {})
     tell(client, "resume")
     assert result(client, job)["output"] == "p"
 
@@ -514,7 +516,9 @@ def test_an_entry_in_other_hands_is_not_pulled(stintd, client, gate):
     client.xgroup_create(JOBS, "stint", "0", mkstream=True)
     job = submit(client, "echo", "theirs")
     read_as(client, "elsewhere-1-2-3")
-    stintd({"lease": "1h", "handlers": {**ECHO, "hold": gate.handler()}})
+    daemon = stintd({"lease": "1h", "handlers": {**ECHO, "hold": gate.handler()}})
     cancel(client, job)
+    pause(client, daemon)  # so that the cancel was heard
+    tell(client, "resume")
     assert run(client, "echo", "p")["output"] == "p"
     assert holders(client)[job][0] == "elsewhere-1-2-3"

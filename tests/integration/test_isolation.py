@@ -66,8 +66,8 @@ def villain(kind, crime, folder):
     conf = {"timeout": f"{timeout_ms(kind, crime)}ms", "kill_grace": f"{GRACE_MS}ms",
             "limits": limits, "environment": {MARK: str(folder)}}
     if crime == "bombs":
-        # so many for all of the user; root has no such limit
-        conf.update(limits={"processes": 40}, user="daemon")
+        # so many for all of the user, whom no other test is; root has no such limit
+        conf.update(limits={"processes": 40}, user={"command": "games", "worker": "news"}[kind])
     crimes = for_others(HERE / "crimes.py", folder)
     if kind == "command":
         return {**conf, "command": [*PYTHON, crimes, crime, f"{folder}/pid"]}

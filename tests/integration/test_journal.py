@@ -103,7 +103,7 @@ def test_events_have_their_ids(journal, redis):
     daemon.stop()
     assert see("STOPPING", PRIORITY=6)["STINT_WHY"] == "SIGTERM"
     see("STOPPED", STINT_DONE=0)
-    assert [e["MESSAGE_ID"] for e in journal.entries if "MESSAGE_ID" in e] == expected
+    assert [e["MESSAGE_ID"] for e in journal.settled() if "MESSAGE_ID" in e] == expected
     assert daemon.log() == ""
 
 
@@ -129,7 +129,7 @@ def test_stderr_that_is_not_the_journals_gets_text(journal, redis):
     daemon = journal.listen().start(redis.url, {"handlers": HANDLERS}, stream="another")
     daemon.stop()
     assert re.search(r"^\S+Z info ready name=", daemon.log(), re.M)
-    assert journal.entries == []
+    assert journal.settled() == []
 
 
 @pytest.mark.parametrize("format", ["text", "json", "journal"])
@@ -138,7 +138,7 @@ def test_the_format_that_is_configured_holds(journal, redis, format):
     stream = "another" if format == "journal" else "stderr"
     daemon = journal.listen().start(redis.url, config, stream)
     daemon.stop()
-    assert bool(journal.entries) == (format == "journal")
+    assert bool(journal.settled()) == (format == "journal")
     assert bool(daemon.log()) == (format != "journal")
     if format == "json":
         assert f'"msg":"stopped","message_id":"{IDS["LOG_ID_STOPPED"]}"' in daemon.log()

@@ -245,10 +245,11 @@ def test_a_job_of_another_user_is_ended_like_any(stintd, client, folder):
 
 @root_only
 def test_a_user_s_processes_are_bounded(stintd, client):
-    """RLIMIT_NPROC, which does not hold for root: a fork bomb stays within it."""
+    """RLIMIT_NPROC, which does not hold for root: a fork bomb stays within it. It counts all
+    of the user's, so no other test runs as this one."""
     bomb = ("import os, sys, time\nn = 0\ntry:\n while True:\n  if os.fork() == 0: time.sleep(60)\n"
             "  n += 1\nexcept OSError as e: print(n, e.strerror)")
-    stintd({"handlers": {"job": py(bomb, user="daemon", limits={"processes": 20})}})
+    stintd({"handlers": {"job": py(bomb, user="uucp", limits={"processes": 20})}})
     told = run(client, "job")
     assert (told["status"], told["output"]) == ("ok", "19 Resource temporarily unavailable\n")
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from gates import is_alive
 from util import is_drained, result, run, submit, wait_until
 
 # In the environment of a handler, and with that of everything that its jobs start.
@@ -32,14 +33,6 @@ def processes(folder):
                     and f"{MARK}={folder}".encode() in (entry / "environ").read_bytes()):
                 found.append(int(entry.name))
     return found
-
-
-def is_alive(pid):
-    """A process that is not there, or only waits to be buried, is not alive."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 # Each leaves something behind that notes its pid in $STINT_X_PIDS and would stay.

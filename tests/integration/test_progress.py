@@ -131,14 +131,22 @@ def test_the_modules_tell_progress(stintd, client, gate, folder, language, progr
     assert states(client) == []
 
 
-def test_a_worker_is_believed_about_the_job_it_has_only(stintd, client, folder):
-    stintd({"concurrency": 1, "handlers": {"w": {
-        "worker": ["/usr/bin/python3", "-S", WORKER]}}})
-    job = submit(client, "w", f"tells {folder}/open", id="mine")
+def test_a_worker_is_believed_about_the_job_it_has_only(stintd, client, folder, gate, tells):
+    stintd({"concurrency": 2, "handlers": {
+        "job": tells("echo 50 >&4"), "w": {"worker": ["/usr/bin/python3", "-S", WORKER]}}})
+    submit(client, "w", f"tells {folder}/open", id="mine")
     wait_told(client, "mine", 40, "")
+    # what there is to tell of all jobs is written together: this comes not before the rest
+    other = submit(client, "job")
+    wait_told(client, other, 50, "")
+    assert told(client, "mine") == (40, "")
+    assert sorted(states(client)) == sorted(
+        (key("state") + f":{job}").encode() for job in ("mine", other))
     Path(folder, "open").touch()
     assert result(client, "mine")["output"] == "told"
-    assert job and states(client) == []
+    gate.open()
+    result(client, other)
+    assert states(client) == []
 
 
 def test_jobs_of_one_moment_have_each_their_own(stintd, client, gate, tells):
@@ -258,7 +266,8 @@ def test_who_has_lost_a_job_tells_nothing_of_it_any_more(stintd, client, gate, t
     """The command of a daemon that is stopped goes on, and tells."""
     one, other = ({"lease": "1s", "concurrency": 1, "handlers": {"job": tells(script)}}
                   for script in (f'echo "1 one" >&4; until [ -e {gate.folder}/more ]; '
-                                 'do sleep 0.02; done; echo "2 one" >&4', 'echo "3 other" >&4'))
+                                 f'do sleep 0.02; done; echo "2 one" >&4; '
+                                 f'touch {gate.folder}/said', 'echo "3 other" >&4'))
     lost = stintd(one)
     job = submit(client, "job")
     wait_told(client, job, 1, "one")
@@ -266,8 +275,10 @@ def test_who_has_lost_a_job_tells_nothing_of_it_any_more(stintd, client, gate, t
     stintd(other)
     wait_told(client, job, 3, "other")
     (gate.folder / "more").touch()
+    wait_until((gate.folder / "said").exists, "what it says")
     lost.signal(signal.SIGCONT)
     lost.wait_log("not held by this daemon any more")
+    lost.wait_log("result dropped")
     assert told(client, job) == (3, "other")
     gate.open()
     assert result(client, job)["status"] == "ok"
@@ -299,10 +310,12 @@ def test_in_an_outage_the_newest_is_kept(redis, stintd, client, gate, tells):
 
 
 def test_a_state_that_cannot_be_written_harms_no_job(stintd, client, gate, tells):
-    stintd({"handlers": {"job": tells("echo 50 >&4; touch $0/told")}})
+    stintd({"handlers": {"job": tells("echo 50 >&4")}})
     client.set(key("state") + ":mine", "no hash")
     submit(client, "job", id="mine")
-    wait_until((gate.folder / "told").exists, "progress")
+    wait_until(lambda: client.info("commandstats")["cmdstat_hset"]["failed_calls"] == 1,
+               "somebody has tried")
+    assert client.get(key("state") + ":mine") == b"no hash"
     gate.open()
     assert result(client, "mine")["status"] == "ok"
 

@@ -114,7 +114,8 @@ def test_daemon_hides_it(planted, redis, client):
     daemon = planted.daemon.start()
     for handler in "show", "fail":
         answer = run(client, handler)
-        assert "STINT_JOB_ID=" in answer["output"] + answer.get("stderr", "")
+        shown = answer["output"] + answer.get("stderr", "")
+        assert "STINT_JOB_ID=" in shown and "stintd --config" in shown
     submit(client, "sleep")
     run(client, "idle", "pid")
     wait_until(lambda: b"sleep 1000" in arguments(daemon), "sleep")

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from gates import is_alive
 from util import ROOT, is_drained, result, run, submit, wait_until
 
 WORKER = str(Path(__file__).with_name("worker.py"))
@@ -32,12 +33,6 @@ def pid_of(client):
     answer = run(client, "w", "pid")
     assert answer["status"] == "ok", answer
     return int(answer["output"])
-
-
-def is_alive(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 def parent_of(pid):
@@ -257,12 +252,14 @@ def test_what_comes_of_it_after_the_time_out_changes_no_result(stintd, client, f
 
 
 def test_cancel_is_told_with_its_reason(stintd, client, folder):
-    stintd(one())
+    daemon = stintd(one())
     job = submit(client, "w", f"heeds {folder}/runs")
     wait_file(f"{folder}/runs")
     client.xadd("stint:{default}:control", {"command": "cancel", "id": job})
     answer = result(client, job)
     assert answer["status"] == "cancelled"
+    daemon.wait_log(f'worker printed job={job} queue=default handler=w attempt=1 on=stdout '
+                    'text="told: cancelled"')
     assert told(client, "echo next") == ("ok", "next")
 
 

@@ -126,15 +126,24 @@ class Daemon:
             while told := self.notify.recv(4096):
                 self.states += told.decode().split("\n")
 
-    def has_state(self, text):
+    def _has_told(self, text):
         return any(text in s for s in self.states)
+
+    def has_state(self, text):
+        """Of all that it has told by now: what we tell ourselves comes behind that."""
+        mark = f"MARK={uuid.uuid4().hex}"
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as last:
+            last.sendto(mark.encode(), str(self.folder / "notify"))
+        wait_until(lambda: mark in self.states, "what was told")
+        self.states.remove(mark)
+        return self._has_told(text)
 
     def wait_state(self, text):
         """Until the daemon has told its service manager a line with this text."""
         def told():
             if self.process.poll() is not None:
                 raise AssertionError(f"stintd ended: {self.process.returncode}\n{self.log()}")
-            return self.has_state(text)
+            return self._has_told(text)
         wait_until(told, f"sd_notify {text}\n{self.log()}")
 
     def log(self):

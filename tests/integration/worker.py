@@ -135,10 +135,10 @@ def chatty(ident, arg):
 
 def tells(ident, arg):
     """Progress that counts, then some that does not; waits for a file."""
-    say("PROGRESS", ident, "40")
-    say("PROGRESS", "another", "41", "not mine")
-    for strings in ([], [ident], [ident, "-1", "less"], [ident, "nan", "no number"]):
-        say("PROGRESS", *strings)
+    senseless = ["another", "41", "not mine"], [], [ident], [ident, "-1", "less"], \
+        [ident, "nan", "no number"]
+    # at once, so that who has read the first has read all
+    write(b"".join(frame("PROGRESS", *strings) for strings in ([ident, "40"], *senseless)))
     while not os.path.exists(arg):
         time.sleep(0.02)
     return "told"
@@ -210,7 +210,8 @@ def heeds(ident, arg):
     open(arg, "w").close()
     verb, other, reason = read_frame()
     assert (verb, other) == (b"CANCEL", ident)
-    say("ERROR", ident, b"told: " + reason)
+    print("told:", reason.decode())
+    say("ERROR", ident, "it was cancelled")
 
 
 def finishes(ident, arg):

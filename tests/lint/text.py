@@ -30,14 +30,6 @@ TEXT_NAMES = {"Makefile", "run", ".clang-format", ".clang-tidy", ".editorconfig"
 # Make wants tabs, and documents quote languages that do.
 TABS_TOO = C | {"", ".md", ".scd"}
 
-# path or path:function -> (limit, reason)
-LONGER = {
-    "tests/unit/test_config_faults.c:values_of_the_wrong_type_or_range_are_faults":
-        (100, "a table, one line for each kind of fault"),
-    "tests/unit/test_url.c:errors_say_what_is_expected":
-        (100, "a table, one row for each error"),
-}
-
 
 def files(suffixes, names=()):
     for folder, folders, here in os.walk(ROOT):
@@ -88,10 +80,6 @@ def comments():
                 is_inside = "*/" not in line[line.rfind("/*") + 1:]
 
 
-def limit_of(key, usual):
-    return LONGER.get(key, (usual, ""))[0]
-
-
 def functions(path):
     """Each function's name, line and length: its brace alone stands in column 0."""
     name, begin = "", 0
@@ -107,22 +95,13 @@ def functions(path):
 
 
 def sizes():
-    unused = set(LONGER)
     for path in files(C):
-        key = str(path.relative_to(ROOT))
         lines = path.read_text(encoding="utf-8").count("\n")
-        if lines > limit_of(key, FILE_LINES_MAX):
-            yield path, lines, f"{lines} lines, more than {limit_of(key, FILE_LINES_MAX)}"
         if lines > FILE_LINES_MAX:
-            unused.discard(key)
+            yield path, lines, f"{lines} lines, more than {FILE_LINES_MAX}"
         for name, number, length in functions(path):
-            limit = limit_of(f"{key}:{name}", FUNCTION_LINES_MAX)
-            if length > limit:
-                yield path, number, f"{name}() has {length} lines, more than {limit}"
             if length > FUNCTION_LINES_MAX:
-                unused.discard(f"{key}:{name}")
-    for key in sorted(unused):
-        yield Path(__file__), 1, f"LONGER names {key}, which does not need it"
+                yield path, number, f"{name}() has {length} lines, more than {FUNCTION_LINES_MAX}"
 
 
 def leftovers():

@@ -3,95 +3,95 @@
  */
 #include "tests/unit/config_fixture.h"
 
+/* clang-format off */
+static const struct fault_case value_cases[] = {
+	{"concurrency: 0",
+	 "1:1: concurrency: expected 1..4096 or auto, got 0\n"},
+	{"concurrency: 4097",
+	 "1:1: concurrency: expected 1..4096 or auto, got 4097\n"},
+	{"concurrency: -1",
+	 "1:1: concurrency: expected 1..4096 or auto, got -1\n"},
+	{"concurrency: 99999999999999999999",
+	 "1:1: concurrency: expected 1..4096 or auto, got "
+	 "99999999999999999999\n"},
+	{"concurrency: Auto",
+	 "1:1: concurrency: expected 1..4096 or auto, got \"Auto\"\n"},
+	{"concurrency: [1]",
+	 "1:1: concurrency: expected 1..4096 or auto, got a list\n"},
+	{"concurrency: ~",
+	 "1:1: concurrency: expected 1..4096 or auto, got nothing\n"},
+	{"concurrency:",
+	 "1:1: concurrency: expected 1..4096 or auto, got nothing\n"},
+	{"prefix: a:b",
+	 "1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got \"a:b\"\n"},
+	{"prefix: ''",
+	 "1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got \"\"\n"},
+	{"prefix: {}",
+	 "1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got a map\n"},
+	{"unknown_handler: drop",
+	 "1:1: unknown_handler: expected a time span such as \"30s\" or "
+	 "reject, got \"drop\"\n"},
+	{"unknown_handler: 0",
+	 "1:1: unknown_handler: expected 1ms..30d or reject, got 0\n"},
+	{"shutdown_timeout: 25h",
+	 "1:1: shutdown_timeout: expected 0s..1d, got 25h\n"},
+	{"start_timeout: 0", "1:1: start_timeout: expected 1ms..1d, got 0\n"},
+	{"defaults: { timeout: 0 }",
+	 "1:13: defaults.timeout: expected 1ms..30d, got 0\n"},
+	{"defaults: { timeout: 31d }",
+	 "1:13: defaults.timeout: expected 1ms..30d, got 31d\n"},
+	{"defaults: { timeout: 999999999w }",
+	 "1:13: defaults.timeout: expected 1ms..30d, got 999999999w\n"},
+	{"defaults: { kill_grace: -1s }",
+	 "1:13: defaults.kill_grace: expected a time span such as \"30s\", "
+	 "got -1s\n"},
+	{"defaults: { kill_grace: 61min }",
+	 "1:13: defaults.kill_grace: expected 0s..1h, got 61min\n"},
+	{"defaults: { output_limit: 1023 }",
+	 "1:13: defaults.output_limit: expected 1KiB..64MiB, got 1023\n"},
+	{"defaults: { output_limit: 65MiB }",
+	 "1:13: defaults.output_limit: expected 1KiB..64MiB, got 65MiB\n"},
+	{"defaults: { payload_limit: 0 }",
+	 "1:13: defaults.payload_limit: expected 1B..512MiB, got 0\n"},
+	{"defaults: { payload_limit: much }",
+	 "1:13: defaults.payload_limit: expected a size such as \"1MiB\", got "
+	 "\"much\"\n"},
+	{"defaults: { backoff: 0 }",
+	 "1:13: defaults.backoff: expected 1ms..1d, got 0\n"},
+	{"defaults: { backoff_max: 31d }",
+	 "1:13: defaults.backoff_max: expected 1ms..30d, got 31d\n"},
+	{"defaults: { max_retries: 1001 }",
+	 "1:13: defaults.max_retries: expected 0..1000, got 1001\n"},
+	{"dead_letters: { max_count: 10000001 }",
+	 "1:17: dead_letters.max_count: expected 0..10000000, got 10000001\n"},
+	{"dead_letters: { max_size: 1023 }",
+	 "1:17: dead_letters.max_size: expected 1KiB..64GiB, got 1023\n"},
+	{"lease: 999ms", "1:1: lease: expected 1s..1h, got 999ms\n"},
+	{"max_deliveries: 0",
+	 "1:1: max_deliveries: expected 1..1000, got 0\n"},
+	{"results: { ttl: 500ms }",
+	 "1:12: results.ttl: expected 1s..365d, got 500ms\n"},
+	{"results: { store: some }",
+	 "1:12: results.store: expected all|failures|none, got \"some\"\n"},
+	{"results: { store: all|failures }",
+	 "1:12: results.store: expected all|failures|none, got "
+	 "\"all|failures\"\n"},
+	{"log: { level: warn }",
+	 "1:8: log.level: expected error|warning|info|debug, got \"warn\"\n"},
+	{"log: { format: syslog }",
+	 "1:8: log.format: expected auto|journal|text|json, got \"syslog\"\n"},
+	{"log: debug", "1:1: log: expected a map of keys, got a text\n"},
+	{"handlers: []", "1:1: handlers: expected a map of keys, got a list\n"},
+	{"- a", "1:1: expected a map of keys, got a list\n"},
+	{"just text", "1:1: expected a map of keys, got a text\n"},
+};
+/* clang-format on */
+
 static void
 values_of_the_wrong_type_or_range_are_faults(void **state)
 {
-	/* clang-format off */
-	static const struct fault_case cases[] = {
-		{"concurrency: 0",
-		 "1:1: concurrency: expected 1..4096 or auto, got 0\n"},
-		{"concurrency: 4097",
-		 "1:1: concurrency: expected 1..4096 or auto, got 4097\n"},
-		{"concurrency: -1",
-		 "1:1: concurrency: expected 1..4096 or auto, got -1\n"},
-		{"concurrency: 99999999999999999999",
-		 "1:1: concurrency: expected 1..4096 or auto, got "
-		 "99999999999999999999\n"},
-		{"concurrency: Auto",
-		 "1:1: concurrency: expected 1..4096 or auto, got \"Auto\"\n"},
-		{"concurrency: [1]",
-		 "1:1: concurrency: expected 1..4096 or auto, got a list\n"},
-		{"concurrency: ~",
-		 "1:1: concurrency: expected 1..4096 or auto, got nothing\n"},
-		{"concurrency:",
-		 "1:1: concurrency: expected 1..4096 or auto, got nothing\n"},
-		{"prefix: a:b",
-		 "1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got \"a:b\"\n"},
-		{"prefix: ''",
-		 "1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got \"\"\n"},
-		{"prefix: {}",
-		 "1:1: prefix: expected 1..64 of A-Za-z0-9_.-, got a map\n"},
-		{"unknown_handler: drop",
-		 "1:1: unknown_handler: expected a time span such as \"30s\" or "
-		 "reject, got \"drop\"\n"},
-		{"unknown_handler: 0",
-		 "1:1: unknown_handler: expected 1ms..30d or reject, got 0\n"},
-		{"shutdown_timeout: 25h",
-		 "1:1: shutdown_timeout: expected 0s..1d, got 25h\n"},
-		{"start_timeout: 0", "1:1: start_timeout: expected 1ms..1d, got 0\n"},
-		{"defaults: { timeout: 0 }",
-		 "1:13: defaults.timeout: expected 1ms..30d, got 0\n"},
-		{"defaults: { timeout: 31d }",
-		 "1:13: defaults.timeout: expected 1ms..30d, got 31d\n"},
-		{"defaults: { timeout: 999999999w }",
-		 "1:13: defaults.timeout: expected 1ms..30d, got 999999999w\n"},
-		{"defaults: { kill_grace: -1s }",
-		 "1:13: defaults.kill_grace: expected a time span such as \"30s\", "
-		 "got -1s\n"},
-		{"defaults: { kill_grace: 61min }",
-		 "1:13: defaults.kill_grace: expected 0s..1h, got 61min\n"},
-		{"defaults: { output_limit: 1023 }",
-		 "1:13: defaults.output_limit: expected 1KiB..64MiB, got 1023\n"},
-		{"defaults: { output_limit: 65MiB }",
-		 "1:13: defaults.output_limit: expected 1KiB..64MiB, got 65MiB\n"},
-		{"defaults: { payload_limit: 0 }",
-		 "1:13: defaults.payload_limit: expected 1B..512MiB, got 0\n"},
-		{"defaults: { payload_limit: much }",
-		 "1:13: defaults.payload_limit: expected a size such as \"1MiB\", got "
-		 "\"much\"\n"},
-		{"defaults: { backoff: 0 }",
-		 "1:13: defaults.backoff: expected 1ms..1d, got 0\n"},
-		{"defaults: { backoff_max: 31d }",
-		 "1:13: defaults.backoff_max: expected 1ms..30d, got 31d\n"},
-		{"defaults: { max_retries: 1001 }",
-		 "1:13: defaults.max_retries: expected 0..1000, got 1001\n"},
-		{"dead_letters: { max_count: 10000001 }",
-		 "1:17: dead_letters.max_count: expected 0..10000000, got 10000001\n"},
-		{"dead_letters: { max_size: 1023 }",
-		 "1:17: dead_letters.max_size: expected 1KiB..64GiB, got 1023\n"},
-		{"lease: 999ms", "1:1: lease: expected 1s..1h, got 999ms\n"},
-		{"max_deliveries: 0",
-		 "1:1: max_deliveries: expected 1..1000, got 0\n"},
-		{"results: { ttl: 500ms }",
-		 "1:12: results.ttl: expected 1s..365d, got 500ms\n"},
-		{"results: { store: some }",
-		 "1:12: results.store: expected all|failures|none, got \"some\"\n"},
-		{"results: { store: all|failures }",
-		 "1:12: results.store: expected all|failures|none, got "
-		 "\"all|failures\"\n"},
-		{"log: { level: warn }",
-		 "1:8: log.level: expected error|warning|info|debug, got \"warn\"\n"},
-		{"log: { format: syslog }",
-		 "1:8: log.format: expected auto|journal|text|json, got \"syslog\"\n"},
-		{"log: debug", "1:1: log: expected a map of keys, got a text\n"},
-		{"handlers: []", "1:1: handlers: expected a map of keys, got a list\n"},
-		{"- a", "1:1: expected a map of keys, got a list\n"},
-		{"just text", "1:1: expected a map of keys, got a text\n"},
-	};
-	/* clang-format on */
-
 	(void)state;
-	assert_cases(cases, ARRAY_LEN(cases));
+	assert_cases(value_cases, ARRAY_LEN(value_cases));
 }
 
 static void
@@ -157,69 +157,69 @@ retries_keep_to_max_retries(void **state)
 	assert_cases(cases, ARRAY_LEN(cases));
 }
 
+/* clang-format off */
+static const struct fault_case handler_cases[] = {
+	{"handlers:\n"
+	 "  resize:\n",
+	 "2:3: handlers.resize: expected the key \"command\", \"worker\" or "
+	 "\"plugin\", got none\n"},
+	{"handlers: { h: { command: [x], worker: [y] } }",
+	 "1:32: handlers.h.worker: expected only one of \"command\" and "
+	 "\"worker\", got both\n"},
+	{"handlers: { h: { worker: y } }",
+	 "1:18: handlers.h.worker: expected a list, the program and its "
+	 "arguments, got \"y\"\n"},
+	{"handlers: { h: { command: [x], max_jobs: 1, idle_timeout: 1s } }",
+	 "1:32: handlers.h.max_jobs: expected only for a handler with "
+	 "\"worker\" or \"plugin\"\n"
+	 "1:45: handlers.h.idle_timeout: expected only for a handler with "
+	 "\"worker\" or \"plugin\"\n"},
+	{"handlers: { h: { worker: [x], max_jobs: 0, idle_timeout: 0s } }",
+	 "1:31: handlers.h.max_jobs: expected 1..1000000000 or none, got 0\n"
+	 "1:44: handlers.h.idle_timeout: expected 1ms..30d or none, got 0s\n"},
+	{"handlers: { a b: { command: [x] } }",
+	 "1:13: handlers.?: expected a name of 1..64 of A-Za-z0-9_.-, got "
+	 "another\n"},
+	{"handlers: { h: [x] }",
+	 "1:13: handlers.h: expected a map of keys, got a list\n"},
+	{"handlers: { h: { command: /bin/true -x } }",
+	 "1:18: handlers.h.command: expected a list, the program and its "
+	 "arguments, got \"/bin/true -x\"\n"},
+	{"handlers: { h: { command: [] } }",
+	 "1:18: handlers.h.command: expected a list, the program and its "
+	 "arguments, got an empty one\n"},
+	{"handlers: { h: { command: ['', [x], {}, ~] } }",
+	 "1:28: handlers.h.command: expected a program first, got an empty "
+	 "text\n"
+	 "1:32: handlers.h.command: expected a text, got a list\n"
+	 "1:37: handlers.h.command: expected a text, got a map\n"
+	 "1:41: handlers.h.command: expected a text, got nothing\n"},
+	{"handlers: { h: { command: [x], directory: var/lib } }",
+	 "1:32: handlers.h.directory: expected an absolute path, got "
+	 "\"var/lib\"\n"},
+	{"handlers: { h: { command: [x], environment: [A=1] } }",
+	 "1:32: handlers.h.environment: expected a map from names to texts, "
+	 "got a list\n"},
+	{"handlers: { h: { command: [x], environment: { A-B: 1, 2C: 1, D: , "
+	 "E: [] } } }",
+	 "1:47: handlers.h.environment.A-B: expected a name of A-Za-z0-9_, "
+	 "not beginning with a digit, got another\n"
+	 "1:55: handlers.h.environment.2C: expected a name of A-Za-z0-9_, not "
+	 "beginning with a digit, got another\n"
+	 "1:62: handlers.h.environment.D: expected a text, got nothing\n"
+	 "1:67: handlers.h.environment.E: expected a text, got a list\n"},
+	{"handlers: { h: { command: [x], results: { ttl: 0, store: x } } }",
+	 "1:43: handlers.h.results.ttl: expected 1s..365d, got 0\n"
+	 "1:51: handlers.h.results.store: expected all|failures|none, got "
+	 "\"x\"\n"},
+};
+/* clang-format on */
+
 static void
 handlers_are_checked(void **state)
 {
-	/* clang-format off */
-	static const struct fault_case cases[] = {
-		{"handlers:\n"
-		 "  resize:\n",
-		 "2:3: handlers.resize: expected the key \"command\", \"worker\" or "
-		 "\"plugin\", got none\n"},
-		{"handlers: { h: { command: [x], worker: [y] } }",
-		 "1:32: handlers.h.worker: expected only one of \"command\" and "
-		 "\"worker\", got both\n"},
-		{"handlers: { h: { worker: y } }",
-		 "1:18: handlers.h.worker: expected a list, the program and its "
-		 "arguments, got \"y\"\n"},
-		{"handlers: { h: { command: [x], max_jobs: 1, idle_timeout: 1s } }",
-		 "1:32: handlers.h.max_jobs: expected only for a handler with "
-		 "\"worker\" or \"plugin\"\n"
-		 "1:45: handlers.h.idle_timeout: expected only for a handler with "
-		 "\"worker\" or \"plugin\"\n"},
-		{"handlers: { h: { worker: [x], max_jobs: 0, idle_timeout: 0s } }",
-		 "1:31: handlers.h.max_jobs: expected 1..1000000000 or none, got 0\n"
-		 "1:44: handlers.h.idle_timeout: expected 1ms..30d or none, got 0s\n"},
-		{"handlers: { a b: { command: [x] } }",
-		 "1:13: handlers.?: expected a name of 1..64 of A-Za-z0-9_.-, got "
-		 "another\n"},
-		{"handlers: { h: [x] }",
-		 "1:13: handlers.h: expected a map of keys, got a list\n"},
-		{"handlers: { h: { command: /bin/true -x } }",
-		 "1:18: handlers.h.command: expected a list, the program and its "
-		 "arguments, got \"/bin/true -x\"\n"},
-		{"handlers: { h: { command: [] } }",
-		 "1:18: handlers.h.command: expected a list, the program and its "
-		 "arguments, got an empty one\n"},
-		{"handlers: { h: { command: ['', [x], {}, ~] } }",
-		 "1:28: handlers.h.command: expected a program first, got an empty "
-		 "text\n"
-		 "1:32: handlers.h.command: expected a text, got a list\n"
-		 "1:37: handlers.h.command: expected a text, got a map\n"
-		 "1:41: handlers.h.command: expected a text, got nothing\n"},
-		{"handlers: { h: { command: [x], directory: var/lib } }",
-		 "1:32: handlers.h.directory: expected an absolute path, got "
-		 "\"var/lib\"\n"},
-		{"handlers: { h: { command: [x], environment: [A=1] } }",
-		 "1:32: handlers.h.environment: expected a map from names to texts, "
-		 "got a list\n"},
-		{"handlers: { h: { command: [x], environment: { A-B: 1, 2C: 1, D: , "
-		 "E: [] } } }",
-		 "1:47: handlers.h.environment.A-B: expected a name of A-Za-z0-9_, "
-		 "not beginning with a digit, got another\n"
-		 "1:55: handlers.h.environment.2C: expected a name of A-Za-z0-9_, not "
-		 "beginning with a digit, got another\n"
-		 "1:62: handlers.h.environment.D: expected a text, got nothing\n"
-		 "1:67: handlers.h.environment.E: expected a text, got a list\n"},
-		{"handlers: { h: { command: [x], results: { ttl: 0, store: x } } }",
-		 "1:43: handlers.h.results.ttl: expected 1s..365d, got 0\n"
-		 "1:51: handlers.h.results.store: expected all|failures|none, got "
-		 "\"x\"\n"},
-	};
-	/* clang-format on */
-
 	(void)state;
-	assert_cases(cases, ARRAY_LEN(cases));
+	assert_cases(handler_cases, ARRAY_LEN(handler_cases));
 }
 
 static void

@@ -169,37 +169,35 @@ levels_are_those_of_syslog(void **state)
 	}
 }
 
+/* The field has its length in the entry, where it is called @name; n=1 follows it. */
+static void
+assert_framed(struct stage *s, const char *msg, struct log_field field, const char *name,
+	const char *message)
+{
+	char rest[128];
+	size_t n = put_framed(rest, name, field.str);
+
+	n += (size_t)sprintf(rest + n, "STINT_N=1\n");
+	assert_int_equal(
+		send_event(s, msg, (struct log_field[]){field, F_INT("n", 1)}, 2), 0);
+	assert_entry(s, message, rest, n);
+}
+
 /* Else its second line would be a field of its own. */
 static void
 value_with_a_new_line_has_its_length(void **state)
 {
-	static const char value[] = "a\nMESSAGE_ID=x\xff\n";
-	char rest[128];
-	size_t n = put_framed(rest, "STINT_WHY", value);
-
-	n += (size_t)sprintf(rest + n, "STINT_N=1\n");
-	assert_int_equal(
-		send_event(*state, "x\ny",
-			(struct log_field[]){F_STR("why", value), F_INT("n", 1)}, 2),
-		0);
-	assert_entry(*state, "x\\ny why=\"a\\nMESSAGE_ID=x\\xff\\n\" n=1", rest, n);
+	assert_framed(*state, "x\ny", F_STR("why", "a\nMESSAGE_ID=x\xff\n"), "STINT_WHY",
+		"x\\ny why=\"a\\nMESSAGE_ID=x\\xff\\n\" n=1");
 }
 
 static void
 what_a_job_printed_keeps_its_lines(void **state)
 {
 	static const char text[] = "Traceback:\n\tline \"1\"\nErr \x1b[31m\xff\n\n";
-	char rest[128];
-	size_t n = put_framed(rest, "STINT_TEXT", text);
 
-	n += (size_t)sprintf(rest + n, "STINT_N=1\n");
-	assert_int_equal(
-		send_event(*state, "command printed",
-			(struct log_field[]){F_STR(LOG_PRINTED, text), F_INT("n", 1)}, 2),
-		0);
-	assert_entry(*state,
-		"command printed n=1:\nTraceback:\n\tline \"1\"\nErr \\x1b[31m\\xff",
-		rest, n);
+	assert_framed(*state, "command printed", F_STR(LOG_PRINTED, text), "STINT_TEXT",
+		"command printed n=1:\nTraceback:\n\tline \"1\"\nErr \\x1b[31m\\xff");
 	assert_int_equal(
 		send_event(*state, "worker printed", &F_STR(LOG_PRINTED, "one line"), 1),
 		0);

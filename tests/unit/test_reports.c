@@ -75,6 +75,14 @@ run(struct me *me, struct queue *q, const char *entry_id)
 	return a;
 }
 
+/* With one job, 1-1, in the queue "q". */
+static struct attempt *
+begin_with_one(struct me *me, struct held *h)
+{
+	begin(me, h);
+	return run(me, held_queue(h, "q"), "1-1");
+}
+
 static void
 end(struct me *me)
 {
@@ -159,11 +167,9 @@ static void
 it_goes_by_itself_when_no_attempt_can_last_longer(void **state)
 {
 	struct held *h = *state;
-	struct queue *q = held_queue(h, "q");
 	struct me me;
 
-	begin(&me, h);
-	tell(run(&me, q, "1-1"), 1, "");
+	tell(begin_with_one(&me, h), 1, "");
 	note(&me);
 	assert_in_range(atol(held_say(h, "PTTL", "stint:{q}:state:1-1")),
 		10000 + 2000 + LEASE_MS - PATIENCE_MS, 10000 + 2000 + LEASE_MS);
@@ -174,12 +180,9 @@ static void
 the_next_batch_waits_for_its_time(void **state)
 {
 	struct held *h = *state;
-	struct queue *q = held_queue(h, "q");
-	struct attempt *a;
 	struct me me;
+	struct attempt *a = begin_with_one(&me, h);
 
-	begin(&me, h);
-	a = run(&me, q, "1-1");
 	tell(a, 1, "");
 	note(&me);
 	assert_int_equal(me.wake_at_ms, 0);
@@ -256,12 +259,9 @@ static void
 what_could_not_be_written_is_written_later(void **state)
 {
 	struct held *h = *state;
-	struct queue *q = held_queue(h, "q");
-	struct attempt *a;
 	struct me me;
+	struct attempt *a = begin_with_one(&me, h);
 
-	begin(&me, h);
-	a = run(&me, q, "1-1");
 	held_say(h, "SCRIPT", "FLUSH");
 	tell(a, 1, "");
 	note(&me);

@@ -82,80 +82,74 @@ urls_are_taken_apart(void **state)
 	}
 }
 
+static const char no_scheme[] = "expected redis://host:port/db or unix:///path?db=0";
+static const char no_host[] = "host: expected a name or an address, IPv6 in brackets";
+static const char no_db[] = "db: expected a whole number from 0";
+static const char no_port[] = "port: expected 1..65535, got something else";
+static const char no_path[] = "path: expected an absolute path: unix:///run/redis.sock";
+static const struct {
+	const char *text, *error;
+} faults[] = {
+	{"", no_scheme},
+	{"localhost:6379", no_scheme},
+	{"http://localhost", no_scheme},
+	{"redis:/localhost", no_scheme},
+	{" redis://localhost", no_scheme},
+	{"unix:/run/redis.sock", no_scheme},
+	{"rediss://h", "rediss:// is not supported yet by this version"},
+	{"redis+sentinel://h1:26379,h2/mymaster",
+		"redis+sentinel:// is not supported yet by this version"},
+	{"redis://", no_host},
+	{"redis:///0", no_host},
+	{"redis://:6379", no_host},
+	{"redis://::1", no_host},
+	{"redis://[::1", no_host},
+	{"redis://[]:1", no_host},
+	{"redis://:pw@", no_host},
+	{"redis://[::1]x", "host: expected :port or /db after it"},
+	{"redis://a b", "host: expected :port or /db after it"},
+	{"redis://h1,h2", "host: expected :port or /db after it"},
+	{"redis://h?db=1", "host: expected :port or /db after it"},
+	{"redis://h:0", "port: expected 1..65535, got 0"},
+	{"redis://h:-1/0", "port: expected 1..65535, got -1"},
+	{"redis://h:70000", "port: expected 1..65535, got 70000"},
+	{"redis://h:7000000000", no_port},
+	{"redis://h:", "port: expected 1..65535, got nothing"},
+	{"redis://h:/1", "port: expected 1..65535, got nothing"},
+	{"redis://h:63 79", no_port},
+	{"redis://h:6379?db=1", no_port},
+	{"redis://h/x", no_db},
+	{"redis://h/-1", no_db},
+	{"redis://h/1/", no_db},
+	{"redis://h/1?x", no_db},
+	{"redis://h/2147483648", no_db},
+	{"redis://a%zz:b@h", "user: expected two hexadecimal digits after each %"},
+	{"redis://a:b%4@h", "password: expected two hexadecimal digits after each %"},
+	{"redis://a:b%@h", "password: expected two hexadecimal digits after each %"},
+	{"redis://a:b%00c@h", "password: expected text without NUL, got %00"},
+	{"redis://a%00:b@h", "user: expected text without NUL, got %00"},
+	{"unix:///run/%00", "path: expected text without NUL, got %00"},
+	{"unix://", no_path},
+	{"unix://run/redis.sock", no_path},
+	{"unix://a:b@run/redis.sock", no_path},
+	{"unix:///r?", "path: expected nothing or ?db=N after it"},
+	{"unix:///r?database=1", "path: expected nothing or ?db=N after it"},
+	{"unix:///r?db=", no_db},
+	{"unix:///r?db=1&x=2", no_db},
+};
+
 static void
 errors_say_what_is_expected(void **state)
 {
-	static const char no_scheme[] =
-		"expected redis://host:port/db or unix:///path?db=0";
-	static const char no_host[] =
-		"host: expected a name or an address, IPv6 in brackets";
-	static const char no_db[] = "db: expected a whole number from 0";
-	static const char no_port[] = "port: expected 1..65535, got something else";
-	static const char no_path[] =
-		"path: expected an absolute path: unix:///run/redis.sock";
-	static const struct {
-		const char *text, *error;
-	} cases[] = {
-		{"", no_scheme},
-		{"localhost:6379", no_scheme},
-		{"http://localhost", no_scheme},
-		{"redis:/localhost", no_scheme},
-		{" redis://localhost", no_scheme},
-		{"unix:/run/redis.sock", no_scheme},
-		{"rediss://h", "rediss:// is not supported yet by this version"},
-		{"redis+sentinel://h1:26379,h2/mymaster",
-			"redis+sentinel:// is not supported yet by this version"},
-		{"redis://", no_host},
-		{"redis:///0", no_host},
-		{"redis://:6379", no_host},
-		{"redis://::1", no_host},
-		{"redis://[::1", no_host},
-		{"redis://[]:1", no_host},
-		{"redis://:pw@", no_host},
-		{"redis://[::1]x", "host: expected :port or /db after it"},
-		{"redis://a b", "host: expected :port or /db after it"},
-		{"redis://h1,h2", "host: expected :port or /db after it"},
-		{"redis://h?db=1", "host: expected :port or /db after it"},
-		{"redis://h:0", "port: expected 1..65535, got 0"},
-		{"redis://h:-1/0", "port: expected 1..65535, got -1"},
-		{"redis://h:70000", "port: expected 1..65535, got 70000"},
-		{"redis://h:7000000000", no_port},
-		{"redis://h:", "port: expected 1..65535, got nothing"},
-		{"redis://h:/1", "port: expected 1..65535, got nothing"},
-		{"redis://h:63 79", no_port},
-		{"redis://h:6379?db=1", no_port},
-		{"redis://h/x", no_db},
-		{"redis://h/-1", no_db},
-		{"redis://h/1/", no_db},
-		{"redis://h/1?x", no_db},
-		{"redis://h/2147483648", no_db},
-		{"redis://a%zz:b@h",
-			"user: expected two hexadecimal digits after each %"},
-		{"redis://a:b%4@h",
-			"password: expected two hexadecimal digits after each %"},
-		{"redis://a:b%@h",
-			"password: expected two hexadecimal digits after each %"},
-		{"redis://a:b%00c@h", "password: expected text without NUL, got %00"},
-		{"redis://a%00:b@h", "user: expected text without NUL, got %00"},
-		{"unix:///run/%00", "path: expected text without NUL, got %00"},
-		{"unix://", no_path},
-		{"unix://run/redis.sock", no_path},
-		{"unix://a:b@run/redis.sock", no_path},
-		{"unix:///r?", "path: expected nothing or ?db=N after it"},
-		{"unix:///r?database=1", "path: expected nothing or ?db=N after it"},
-		{"unix:///r?db=", no_db},
-		{"unix:///r?db=1&x=2", no_db},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
 		struct redis_url url = {.port = 5, .host = (char *)"left over"};
 		struct stint_err err = {0};
 
-		if (redis_url_parse(cases[i].text, &url, &err) != -EINVAL)
-			fail_msg("%s was taken", cases[i].text);
+		if (redis_url_parse(faults[i].text, &url, &err) != -EINVAL)
+			fail_msg("%s was taken", faults[i].text);
 		assert_int_equal(err.code, -EINVAL);
-		assert_same(cases[i].text, err.msg, cases[i].error);
+		assert_same(faults[i].text, err.msg, faults[i].error);
 		assert_null(url.host);
 		assert_int_equal(url.port, 0);
 	}
