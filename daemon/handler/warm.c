@@ -58,6 +58,7 @@ struct errand {
 	struct iovec part[PART_COUNT]; /* what is yet to be written */
 	size_t said_bytes;             /* what was written */
 	size_t need_bytes;             /* of the frame that has begun */
+	int frame_count;               /* heard since we last looked */
 	struct progress progress;      /* the newest, not told yet, */
 	bool has_progress;             /* if this is set */
 	enum verdict verdict;
@@ -189,6 +190,7 @@ hear(struct errand *e)
 	while (e->verdict == PENDING && in->len > at &&
 		(n = frame_parse(in->data + at, in->len - at, &f)) > 0) {
 		take_frame(e, &f);
+		e->frame_count++;
 		at += (size_t)n;
 	}
 	if (e->verdict == PENDING && n < 0)
@@ -280,6 +282,7 @@ step(struct errand *e, int done_fd, int wait_ms)
 		{.fd = e->is_cancelled ? -1 : done_fd, .events = POLLIN},
 	};
 
+	e->frame_count = 0;
 	if (poll(p, ARRAY_LEN(p), wait_ms) <= 0)
 		return;
 	/* first what it printed: that was before it answered */
@@ -293,6 +296,9 @@ step(struct errand *e, int done_fd, int wait_ms)
 		listen_to(e);
 	else if (p[3].revents & POLLERR)
 		settle(e, BROKEN, "closed descriptor 3");
+	/* maybe only the first was there when we looked: it may have printed since */
+	if (e->frame_count > 1)
+		worker_log_drain(&w->log, &e->of);
 }
 
 static void
