@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include "daemon/handler/ending.h"
 #include "daemon/handler/keeping.h"
@@ -35,10 +34,9 @@ enum {
 	READS_MAX = 64,     /* in a row: who writes without end must not keep us from
 			     * the context */
 	SHORT_BYTES = 4096, /* a read of less leaves nothing behind */
-	KEPT_BYTES = 65536, /* of the buffers, from job to job */
 };
 
-enum { HEAD, PAYLOAD, TAIL, CANCEL, PART_COUNT };
+enum { CANCEL = WARM_JOB_PARTS, PART_COUNT };
 
 /* What has become of the job. The first reason stays. */
 enum verdict {
@@ -60,6 +58,7 @@ struct errand {
 	struct iovec part[PART_COUNT]; /* what is yet to be written */
 	size_t said_bytes;             /* what was written */
 	size_t need_bytes;             /* of the frame that has begun */
+	int frame_count;               /* heard since we last looked */
 	struct progress progress;      /* the newest, not told yet, */
 	bool has_progress;             /* if this is set */
 	enum verdict verdict;
@@ -70,24 +69,6 @@ struct errand {
 };
 
 /* ---- give ---- */
-
-static void
-add_field(struct buf *b, const char *name, const struct bytes *value)
-{
-	resp_str(b, name);
-	resp_bulk(b, value->p, value->n);
-}
-
-static void
-add_x_field(struct buf *b, const struct job_x_field *x)
-{
-	char name[sizeof "x-" + JOB_NAME_MAX];
-
-	int n = snprintf(name, sizeof name, "x-%s", x->name.p);
-
-	resp_bulk(b, name, (size_t)n);
-	resp_bulk(b, x->value.p, x->value.n);
-}
 
 static int64_t
 remaining_ms(const struct errand *e, bool was_idle)
@@ -100,53 +81,11 @@ remaining_ms(const struct errand *e, bool was_idle)
 	return left_ms > 0 ? left_ms : 0;
 }
 
-static struct iovec
-part_of(const struct buf *b)
-{
-	return (struct iovec){b->data, b->len};
-}
-
-/* JOB <id> <attempt> <remaining_ms> <payload> queue <queue> [traceparent ...] [x- ...] */
-static int
-prepare(struct errand *e, bool was_idle)
-{
-	const struct job *job = e->call->job;
-	struct buf *head = &e->w->head, *tail = &e->w->tail;
-	const bool has_trace = job->traceparent.p != NULL;
-
-	buf_reset(head, KEPT_BYTES);
-	buf_reset(tail, KEPT_BYTES);
-	resp_cmd(head, 7 + 2 * (job->x_count + has_trace));
-	resp_str(head, "JOB");
-	resp_bulk(head, job->id.p, job->id.n);
-	resp_int(head, job->attempt);
-	resp_int(head, remaining_ms(e, was_idle));
-	buf_char(head, '$');
-	buf_int(head, (int64_t)job->payload.n);
-	buf_add(head, "\r\n", 2);
-	buf_add(tail, "\r\n", 2);
-	resp_str(tail, "queue");
-	resp_str(tail, e->call->queue);
-	if (has_trace)
-		add_field(tail, "traceparent", &job->traceparent);
-	for (size_t i = 0; i < job->x_count; i++)
-		add_x_field(tail, &job->x[i]);
-	if (head->failed || tail->failed)
-		return -ENOMEM;
-	if (head->len + job->payload.n + tail->len > FRAME_BYTES_MAX)
-		return -EMSGSIZE;
-	e->part[HEAD] = part_of(head);
-	e->part[PAYLOAD] =
-		(struct iovec){(void *)(uintptr_t)job->payload.p, job->payload.n};
-	e->part[TAIL] = part_of(tail);
-	return 0;
-}
-
 static bool
 has_more_to_say(const struct errand *e)
 {
 	/* each part is written after the one before it */
-	return e->part[TAIL].iov_len > 0 || e->part[CANCEL].iov_len > 0;
+	return e->part[WARM_JOB_TAIL].iov_len > 0 || e->part[CANCEL].iov_len > 0;
 }
 
 /* Write as much as the pipe takes. That nobody reads any more is seen by the other. */
@@ -204,7 +143,7 @@ take_answer(struct errand *e, const struct frame *f)
 		return settle(e, BROKEN, "sent a malformed frame");
 	if (!is_own_id(e, &f->string[1]))
 		return settle(e, BROKEN, "answered a job that it does not have");
-	if (e->part[TAIL].iov_len > 0)
+	if (e->part[WARM_JOB_TAIL].iov_len > 0)
 		return settle(e, BROKEN, "answered before it had read the job");
 	if (frame_is(f, "OK") && is_output_over(e, text->n))
 		return settle(e, OUTPUT_OVER, NULL);
@@ -251,6 +190,7 @@ hear(struct errand *e)
 	while (e->verdict == PENDING && in->len > at &&
 		(n = frame_parse(in->data + at, in->len - at, &f)) > 0) {
 		take_frame(e, &f);
+		e->frame_count++;
 		at += (size_t)n;
 	}
 	if (e->verdict == PENDING && n < 0)
@@ -315,12 +255,13 @@ heed_ctx(struct errand *e)
 		e->is_cancelled = true;
 		e->asked_at_ms = stint_now_ms();
 		e->kill_at_ms = stint_at_ms(e->call->conf->kill_grace_ms);
-		buf_reset(cancel, KEPT_BYTES);
+		buf_reset(cancel, WARM_KEPT_BYTES);
 		resp_cmd(cancel, 3);
 		resp_str(cancel, "CANCEL");
 		resp_bulk(cancel, e->call->job->id.p, e->call->job->id.n);
 		resp_str(cancel, cancel_word(e->ctx));
-		e->part[CANCEL] = cancel->failed ? (struct iovec){0} : part_of(cancel);
+		if (!cancel->failed)
+			e->part[CANCEL] = (struct iovec){cancel->data, cancel->len};
 		say(e);
 	}
 	if (e->is_cancelled && ending_kill_at_ms(e->call, e->asked_at_ms,
@@ -341,6 +282,7 @@ step(struct errand *e, int done_fd, int wait_ms)
 		{.fd = e->is_cancelled ? -1 : done_fd, .events = POLLIN},
 	};
 
+	e->frame_count = 0;
 	if (poll(p, ARRAY_LEN(p), wait_ms) <= 0)
 		return;
 	/* first what it printed: that was before it answered */
@@ -354,6 +296,9 @@ step(struct errand *e, int done_fd, int wait_ms)
 		listen_to(e);
 	else if (p[3].revents & POLLERR)
 		settle(e, BROKEN, "closed descriptor 3");
+	/* maybe only the first was there when we looked: it may have printed since */
+	if (e->frame_count > 1)
+		worker_log_drain(&w->log, &e->of);
 }
 
 static void
@@ -454,7 +399,7 @@ run_once(struct stint_ctx *ctx, struct handler_slot *slot, struct warm *w,
 	r = warm_prepare(ctx, slot, w, call, out);
 	if (r < 0)
 		return true;
-	r = prepare(&e, r == 1);
+	r = warm_build_job(w, call, remaining_ms(&e, r == 1), e.part);
 	if (r < 0) {
 		outcome_fail(out, JOB_ERROR, "%s",
 			r == -EMSGSIZE ? "with its payload it is more than a worker "

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include "daemon/handler/frame.h"
 #include "daemon/handler/keeper.h"
 #include "daemon/handler/slot.h"
@@ -92,6 +93,22 @@ bool warm_is_gone(struct warm *w);
 /* One read of frames, so that there may be @need_bytes. Return: 1; 0: end of file;
  * -EAGAIN: nothing there; -errno. */
 int warm_fill(struct warm *w, size_t need_bytes);
+
+/* Of its buffers for frames, from job to job. */
+enum { WARM_KEPT_BYTES = 65536 };
+
+/* What the frame JOB is written in. */
+enum { WARM_JOB_HEAD, WARM_JOB_PAYLOAD, WARM_JOB_TAIL, WARM_JOB_PARTS };
+
+/**
+ * warm_build_job() - the frame JOB of a call
+ * @part: becomes what is to be written, in this order; it lies in @w, until the next
+ *        call, and in the job
+ *
+ * Return: 0; -ENOMEM; -EMSGSIZE: it is more than a frame may be.
+ */
+int warm_build_job(struct warm *w, const struct handler_call *call, int64_t remaining_ms,
+	struct iovec part[WARM_JOB_PARTS]);
 
 /* It died with a job: when that happens again and again, the next one has to wait. */
 void warm_died(struct warm *w, const char *why);

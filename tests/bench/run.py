@@ -441,8 +441,18 @@ def bench_idle(sizes):
     ]
 
 
+def echo_rates(kinds, slots, program, sizes):
+    """Of each kind of warm.c, in turns."""
+    rates, jobs = [[] for _ in kinds], sizes.warm_jobs // slots
+    for _ in range(sizes.rounds):
+        for kind, into in zip(kinds, rates):
+            into.append(run_tool("warm", kind, slots, jobs, *program)["jobs_per_s"])
+    return rates
+
+
 def bench_warm(sizes):
-    """An echo through processes that stay; limit: the bare round trip to the same process."""
+    """An echo through processes that stay; limit: the bare round trip to the same process,
+    which has a session of its own in both. What that alone costs stands behind."""
     tool, rows = BUILD / "bench-tools" / "warm", []
     module = pathlib.Path(__file__).with_name("echo_module")
     programs = {"C": [tool, "echo"],
@@ -450,13 +460,14 @@ def bench_warm(sizes):
                 "Node": ["node", module.with_suffix(".js")]}
     for language, program in programs.items():
         for slots in (2, WORKERS):
-            limits, ours, jobs = [], [], sizes.warm_jobs // slots
-            for _ in range(sizes.rounds):
-                for kind, rates in (("bare", limits), ("handler", ours)):
-                    rates.append(run_tool("warm", kind, slots, jobs, *program)["jobs_per_s"])
+            limits, ours = echo_rates(("bare", "handler"), slots, program, sizes)
             rows.append(ratio_row(f"warm {language} process, {slots} slots, jobs/s", limits, ours,
                                   at_least=0.7))
             say(f"warm: {rows[-1].figure}: {rows[-1].ours}, ratio {rows[-1].ratio}")
+    for slots in (2, WORKERS):
+        shared, own = echo_rates(("shared", "bare"), slots, programs["C"], sizes)
+        rows.append(ratio_row(f"bare C process, own session to ours, {slots} slots", shared, own))
+        say(f"warm: {rows[-1].figure}: ratio {rows[-1].ratio}")
     return rows
 
 

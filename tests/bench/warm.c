@@ -1,7 +1,7 @@
 /*
  * warm.c - jobs a second through processes that stay
  *
- *	warm bare|handler SLOTS JOBS PROGRAM [ARGUMENT...]
+ *	warm bare|shared|handler SLOTS JOBS PROGRAM [ARGUMENT...]
  *	warm echo
  *
  * One thread per slot, each with a process of its own and one job at a time: JOBS for
@@ -9,6 +9,10 @@
  * worker of the daemon does; `bare` writes the same frame to the same kind of pipe and
  * reads the answer, and nothing else: no time-out, no cancel, no log. `echo` is the
  * process: what it does costs both the same.
+ *
+ * A worker process has a session of its own, so that of `bare` has one, too: where the
+ * kernel schedules by sessions (sched(7), autogroup), it takes longer to switch between
+ * two of them. How much longer, `shared` shows: `bare` with all in one session.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -34,6 +38,7 @@ struct lane {
 	pthread_t thread;
 	char **program;
 	long jobs;
+	bool is_shared; /* bare: the session is ours */
 	struct zygote *zygote;
 	struct config *config;
 	int64_t begun_ns; /* by itself: who starts them may not be running by then */
@@ -92,9 +97,11 @@ echo(void)
 /* ---- bare ---- */
 
 static void
-spawn(char **program, int *ret_to, int *ret_from)
+spawn(const struct lane *lane, int *ret_to, int *ret_from)
 {
 	posix_spawn_file_actions_t actions;
+	char **program = lane->program;
+	posix_spawnattr_t attr;
 	int to[2], from[2];
 	pid_t pid;
 
@@ -112,8 +119,11 @@ spawn(char **program, int *ret_to, int *ret_from)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, theirs_in, IN_FD);
 	posix_spawn_file_actions_adddup2(&actions, theirs_out, OUT_FD);
-	if (posix_spawnp(&pid, program[0], &actions, NULL, program, environ) != 0)
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, lane->is_shared ? 0 : POSIX_SPAWN_SETSID);
+	if (posix_spawnp(&pid, program[0], &actions, &attr, program, environ) != 0)
 		errx(1, "%s cannot be started", program[0]);
+	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	close(theirs_in);
 	close(theirs_out);
@@ -131,7 +141,7 @@ bare(void *arg)
 		"*7\r\n$3\r\nJOB\r\n$3\r\n1-0\r\n$1\r\n1\r\n$5\r\n30000\r\n$%d\r\n%s\r\n"
 		"$5\r\nqueue\r\n$7\r\ndefault\r\n",
 		PAYLOAD_BYTES, payload);
-	spawn(lane->program, &to, &from);
+	spawn(lane, &to, &from);
 	if (read(from, answer, sizeof answer) <= 0)
 		errx(1, "not READY");
 	for (long i = -WARM_UP; i < lane->jobs; i++) {
@@ -245,13 +255,15 @@ main(int argc, char **argv)
 		return 0;
 	}
 	if (argc < 5)
-		errx(2, "usage: warm bare|handler SLOTS JOBS PROGRAM [ARGUMENT...]");
+		errx(2, "usage: warm bare|shared|handler SLOTS JOBS PROGRAM "
+			"[ARGUMENT...]");
 	long slots = parse_count(argv[2]);
 	if (slots > SLOTS_MAX)
 		errx(2, "at most %d slots", SLOTS_MAX);
 	model.jobs = parse_count(argv[3]);
 	signal(SIGPIPE, SIG_IGN);
-	if (strcmp(argv[1], "bare") == 0) {
+	model.is_shared = strcmp(argv[1], "shared") == 0;
+	if (strcmp(argv[1], "handler") != 0) {
 		rate = measure(&model, bare, slots);
 	} else {
 		if (zygote_start(&(struct cgroup){.lock_fd = -1}, &model.zygote, &error) <
