@@ -356,7 +356,7 @@ conclude(struct one *one)
 
 /* The context has ended: the run has its grace. */
 static void
-heed(struct one *one)
+heed(const struct workers *w, struct one *one)
 {
 	const struct attempt *a = one->attempt;
 	const int64_t grace_ms = a->handler->kill_grace_ms;
@@ -364,6 +364,8 @@ heed(struct one *one)
 	one->is_ended = true;
 	one->asked_at_ms = stint_now_ms();
 	one->cause = ended_cause(one);
+	if (one->cause == HANDLER_CAUSE_LEASE)
+		check_ended_by_lease(w->node, a);
 	one->verdict = sim_chance(3) ? GOES_WELL : FAILS;
 	one->end_at_ms = stint_now_ms() + sim_random((uint32_t)grace_ms + 1);
 }
@@ -397,7 +399,7 @@ workers_end_one(struct workers *w)
 		if (!is_due(one))
 			continue;
 		if (one->run && !one->is_ended && ended_cause(one) != 0)
-			return heed(one);
+			return heed(w, one);
 		return end_run(w, one);
 	}
 }
