@@ -50,7 +50,8 @@ C_FILES    := $(sort $(wildcard lib/*/*.[ch] lib/include/stint/*.h daemon/*.[ch]
               tests/sim/*.[ch] tests/install/*.[ch] tests/plugins/*.[ch] config/examples/*.c))
 # The simulation has the daemon's logic, with its own Redis, loop, workers and log.
 SIM_OBJ    := $(call obj,$(wildcard tests/sim/*.c))
-SIM_DAEMON := $(call obj,daemon/handler/confine.c daemon/handler/ending.c daemon/redis/script.c daemon/redis/unblock.c daemon/redis/words.c) $(filter-out $(call obj,daemon/dev.c \
+SIM_DAEMON := $(call obj,daemon/handler/confine.c daemon/handler/ending.c daemon/redis/reconnect.c daemon/redis/script.c daemon/redis/unblock.c \
+              daemon/redis/words.c) $(filter-out $(call obj,daemon/dev.c \
               daemon/core/loop.c daemon/core/lanes.c daemon/core/workers.c daemon/queue/identity.c \
               $(wildcard daemon/obs/log*.c daemon/redis/*.c daemon/handler/*.c)),$(DAEMON_OBJ))
 Q          := $(if $(V),,@)

@@ -152,8 +152,6 @@ stop(struct daemon *d, const char *why)
 	log_info("stopping", F_MESSAGE_ID(LOG_ID_STOPPING), F_STR("why", why),
 		F_INT("running", dispatch_running_count(d->dispatch)));
 	daemon_set_status(d, notify_stopping);
-	if (!d->is_ready && flight_count(d->flight) == 0)
-		return loop_stop(&d->loop); /* no job has come yet */
 	drain_begin(&d->drain, d->config->shutdown_timeout_ms);
 }
 

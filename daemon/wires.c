@@ -404,6 +404,7 @@ const struct control_ops daemon_control_ops = {
 	.on_pause = on_pause,
 	.on_ready = on_control_ready,
 	.on_job = on_pulled_job,
+	.on_lost_reply = on_lost_reply,
 	.on_due = on_hastened,
 	.on_noscript = daemon_on_change,
 	.wake_at = control_wake_at,

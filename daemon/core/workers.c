@@ -10,6 +10,7 @@
 #include <stint/clock.h>
 #include <stint/ctx.h>
 #include <stint/pool.h>
+#include "daemon/core/begin.h"
 #include "daemon/handler/handler.h"
 #include "daemon/obs/log.h"
 #include "daemon/queue/lease.h"
@@ -78,20 +79,6 @@ worker_stop(void *arg, void *state)
 	atomic_fetch_sub_explicit(&w->alive, 1, memory_order_relaxed);
 }
 
-/* The earlier of the handler's time-out, the job's own, and the job's deadline. */
-static int64_t
-budget_ms(const struct attempt *a, int64_t now_unix_ms, bool *ret_by_deadline)
-{
-	const struct job *job = a->job;
-	int64_t budget = a->handler->timeout_ms;
-
-	if (job->timeout_ms > 0 && job->timeout_ms < budget)
-		budget = job->timeout_ms;
-	*ret_by_deadline = job->deadline_unix_ms != 0 &&
-			   job->deadline_unix_ms - now_unix_ms < budget;
-	return *ret_by_deadline ? job->deadline_unix_ms - now_unix_ms : budget;
-}
-
 /* In the benchmark build a handler of this name does nothing, inside the daemon: what
  * is measured then is all but the handler. */
 static bool
@@ -126,15 +113,11 @@ static void
 call_handler(struct worker *me, struct attempt *a, struct outcome *out)
 {
 	struct teller teller = {me->workers, a};
-	const int64_t now_unix_ms = out->started_unix_ms;
-	bool by_deadline;
-	const int64_t budget = budget_ms(a, now_unix_ms, &by_deadline);
-	const struct handler_call call = {.config = a->config,
+	struct allowance allowance;
+	struct handler_call call = {.config = a->config,
 		.conf = a->handler,
 		.job = a->job,
 		.queue = a->queue->name,
-		.budget_ms = budget,
-		.deadline_unix_ms = now_unix_ms + budget,
 		.leased_at_ms = &a->leased_at_ms,
 		.lease_hold_ms = lease_hold_ms(a->config->lease_ms),
 		.lease_grace_ms = lease_grace_ms(a->config->lease_ms),
@@ -142,27 +125,22 @@ call_handler(struct worker *me, struct attempt *a, struct outcome *out)
 		.arg = &teller};
 	struct stint_ctx *ctx;
 
-	/* the daemon was suspended: the loop has not come to tell yet */
-	if (lease_is_over(a->leased_at_ms, a->config->lease_ms))
-		return outcome_fail(
-			out, JOB_HANDED_BACK, "its lease ran out before it started");
-	if (budget <= 0) {
-		out->started_unix_ms = 0;
-		return outcome_fail(
-			out, JOB_EXPIRED, "its deadline passed before it started");
-	}
-	if (stint_ctx_with_timeout(a->ctx, budget, &ctx) < 0)
+	if (!begin_attempt(a, out, &allowance))
+		return;
+	call.budget_ms = allowance.budget_ms;
+	call.deadline_unix_ms = out->started_unix_ms + allowance.budget_ms;
+	if (stint_ctx_with_timeout(a->ctx, allowance.budget_ms, &ctx) < 0)
 		return outcome_fail(out, JOB_ERROR, "no memory for a context");
 	if (a->handler->run) {
-		a->in_thread.budget_ms = budget;
+		a->in_thread.budget_ms = allowance.budget_ms;
 		a->in_thread.ends_at_ms = stint_ctx_deadline(ctx);
-		a->in_thread.is_by_deadline = by_deadline;
+		a->in_thread.is_by_deadline = allowance.is_by_deadline;
 		attempt_enter(a);
 	}
 	if (!is_bench(a))
 		handler_run(ctx, me->handler_slot, &call, out);
 	stint_ctx_free(ctx);
-	if (out->status == JOB_TIMEOUT && by_deadline)
+	if (out->status == JOB_TIMEOUT && allowance.is_by_deadline)
 		outcome_fail(out, JOB_CANCELLED, "its deadline passed while it ran");
 }
 

@@ -47,6 +47,9 @@ struct control_ops {
 	 * was read. It may be known here already (a read brought it at the same time).
 	 */
 	void (*on_job)(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms);
+	/* A reply was lost that may have told of such a job: this consumer may hold
+	 * entries that are not known here. Have the pending list compared. */
+	void (*on_lost_reply)(void *arg);
 	/* Delayed jobs of @q were made due now (for delayed_note_due()). */
 	void (*on_due)(void *arg, struct queue *q);
 	/* Redis forgot the scripts (scripts->is_loaded is false now): have them loaded,

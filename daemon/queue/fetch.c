@@ -32,16 +32,13 @@ enum {
 	READ_TIMEOUT_MAX_MS = 5000,
 	READ_TIMEOUT_PART = 4,
 
-	/* A server that has not noticed that a connection is lost may give jobs to the
-	 * read that blocks there until its time is over, and a bit for slow networks. */
-	LOST_READ_EXTRA_MS = 1000,
-
+	/* A server that has not noticed that a connection is lost carries out what it was
+	 * asked, and gives jobs to the read that blocks until its time is over. */
+	LOST_EXTRA_MS = 1000,
 	/* How often the jobs in flight are compared with what Redis says we hold. */
 	AUDIT_MS = 60000,
-
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
-
 	/* A connection that has been silent for this much longer than its time-out should
 	 * have been given up: whoever had to notice it does not work. */
 	SILENCE_EXTRA_MS = 5000,
@@ -234,6 +231,15 @@ on_read_fault(struct fetch *f, enum fault fault, const struct redis_reply *r,
 	f->not_before_ms = stint_at_ms(backoff_next(&f->backoff));
 }
 
+/* As soon as possible, and once more when nothing is under way any more. */
+static void
+compare(struct fetch *f)
+{
+	f->must_compare = true;
+	f->compare_at_ms = stint_at_ms(f->block_ms + LOST_EXTRA_MS);
+	f->ops->wake_at(f->arg, f->compare_at_ms);
+}
+
 static void
 on_entries(void *arg, int status, const struct redis_reply *replies, size_t count)
 {
@@ -244,13 +250,10 @@ on_entries(void *arg, int status, const struct redis_reply *replies, size_t coun
 	enum fault fault;
 
 	f->step = STEP_IDLE;
-	if (status < 0 || count != 1) {
-		if (status == -ENOTCONN)
-			return;
-		f->must_compare = true;
-		f->compare_at_ms = stint_at_ms(f->block_ms + LOST_READ_EXTRA_MS);
-		return f->ops->wake_at(f->arg, f->compare_at_ms);
-	}
+	if (status == -ENOTCONN)
+		return;
+	if (status < 0 || count != 1)
+		return compare(f);
 	fault = fault_of(replies);
 	if (fault != FAULT_NONE) {
 		on_read_fault(f, fault, replies, asked, asked_count);
@@ -450,7 +453,7 @@ fetch_on_down(struct fetch *f)
 void
 fetch_compare(struct fetch *f)
 {
-	f->must_compare = true;
+	compare(f);
 	fetch_poke(f);
 }
 

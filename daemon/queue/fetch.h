@@ -62,7 +62,8 @@ void fetch_on_down(struct fetch *f);
 /* may_read() answers otherwise than before: ask anew for the next read. */
 void fetch_refresh(struct fetch *f);
 
-/* Compare what Redis says that we hold with what is known here, before the next read. */
+/* The answer to something that may have given us jobs was lost: compare what Redis says
+ * that we hold with what is known here, before the next read and once more after it. */
 void fetch_compare(struct fetch *f);
 
 /* No new reads. One that is on its way may still bring jobs. */

@@ -11,6 +11,7 @@
  */
 #include "daemon/queue/control_priv.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <stint/clock.h>
@@ -76,6 +77,8 @@ on_recalled(void *arg, int status, const struct redis_reply *replies, size_t cou
 		status, count > 0 ? replies : NULL);
 	if (cq && is_worth_a_try(fault))
 		redo(c, cq);
+	if (status < 0 && status != -ENOTCONN)
+		c->o.ops->on_lost_reply(c->o.arg);
 	/* should moving them have been refused */
 	if (fault == FAULT_NONE && replies[0].integer > 0)
 		c->o.ops->on_due(c->o.arg, q);

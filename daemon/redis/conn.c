@@ -13,26 +13,6 @@
 #include <stint/clock.h>
 #include "daemon/redis/conn_priv.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/random.h"
-
-enum {
-	RETRY_FIRST_MS = 50,  /* a restart of the server is hardly noticed */
-	RETRY_DOUBLINGS = 16, /* longer than anybody wants to wait */
-	STABLE_MS = 5000,     /* up for that long: the next loss is a new story */
-};
-
-/* Full jitter: a fleet that lost its server together comes back spread out. */
-static int64_t
-retry_delay_ms(struct redis_conn *c)
-{
-	unsigned doublings = c->tries < RETRY_DOUBLINGS ? c->tries : RETRY_DOUBLINGS;
-	uint64_t limit = (uint64_t)RETRY_FIRST_MS << doublings;
-
-	c->tries++;
-	if (limit > (uint64_t)c->retry_max_ms)
-		limit = (uint64_t)c->retry_max_ms;
-	return 1 + (int64_t)(random_next(&c->random) % limit);
-}
 
 void
 conn_enter(struct redis_conn *c)
@@ -155,8 +135,6 @@ conn_lose(struct redis_conn *c, int code, const char *fmt, ...)
 		intro_lost(c);
 		pending_pop(&c->waiting, &intro); /* nobody else's */
 	}
-	if (c->state == CONN_UP && stint_now_ms() - c->up_at_ms >= STABLE_MS)
-		c->tries = 0;
 	close_socket(c);
 	c->state = CONN_LOST;
 	conn_poke(c);
@@ -183,7 +161,7 @@ settle(struct redis_conn *c)
 	complete_refused(c);
 	if (c->is_stopped)
 		return;
-	retry_ms = retry_delay_ms(c);
+	retry_ms = reconnect_wait_ms(&c->reconnect);
 	c->state = CONN_WAITING;
 	c->retry_at_ms = stint_at_ms(retry_ms);
 	conn_arm_timer(c);
@@ -277,10 +255,9 @@ copy_opts(struct redis_conn *c, const struct redis_conn_opts *opts)
 {
 	c->base = opts->base;
 	c->connect_timeout_ms = opts->connect_timeout_ms;
-	c->retry_max_ms = opts->retry_max_ms;
 	c->ops = *opts->ops;
 	c->arg = opts->arg;
-	c->random = opts->seed;
+	reconnect_init(&c->reconnect, opts->retry_max_ms, opts->seed);
 	if (opts->name) {
 		c->name = strdup(opts->name);
 		if (!c->name)

@@ -1,7 +1,8 @@
 /*
  * conn_priv.h - the inside of a connection, shared by the files that make it up
  *
- *	conn.c      its life: new, start, lost, settled, back-off, timers, free
+ *	conn.c      its life: new, start, lost, settled, timers, free
+ *	reconnect.c how long it waits before the next try
  *	connect.c   one try: addresses, socket, connected     resolve.c   host names
  *	intro.c     AUTH, SELECT, PING, CLIENT: what makes a connected socket "up"
  *	batch.c     what callers write and send, and the queues of batches
@@ -17,6 +18,7 @@
 #define REDIS_CONN_PRIV_H
 
 #include "daemon/redis/conn.h"
+#include "daemon/redis/reconnect.h"
 #include "daemon/redis/reply.h"
 #include "daemon/redis/resolve.h"
 
@@ -67,7 +69,6 @@ struct redis_conn {
 	struct redis_url url;
 	char *name; /* NULL: none */
 	int64_t connect_timeout_ms;
-	int64_t retry_max_ms;
 	struct redis_conn_ops ops;
 	void *arg;
 
@@ -75,11 +76,9 @@ struct redis_conn {
 	struct stint_err why; /* of the last loss */
 	int64_t client_id;
 	int64_t try_until_ms; /* RESOLVING to INTRODUCING */
-	int64_t up_at_ms;     /* UP: since when */
 	int64_t heard_at_ms;  /* when something last came */
 	int64_t retry_at_ms;  /* WAITING */
-	unsigned tries; /* since it was last up for long: the exponent of the back-off */
-	uint64_t random;
+	struct reconnect reconnect;
 
 	struct resolve *resolve; /* may outlive a try: see connect.c */
 	struct addr_list addrs;

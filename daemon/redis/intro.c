@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <stint/clock.h>
 #include "daemon/redis/conn_priv.h"
 
 enum {
@@ -84,7 +83,7 @@ on_introduced(void *conn, int status, const struct redis_reply *replies, size_t 
 	if (replies[count - 1].type == REDIS_INTEGER)
 		c->client_id = replies[count - 1].integer;
 	c->state = CONN_UP;
-	c->up_at_ms = stint_now_ms();
+	reconnect_up(&c->reconnect);
 	c->addr_next--; /* this address works: it is the first of the next try */
 	if (c->ops.on_up)
 		c->ops.on_up(c->arg);

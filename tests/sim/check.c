@@ -234,6 +234,46 @@ on_zadd(const struct bytes *key, const struct bytes *member, double score)
 		job->due_unix_ms = (int64_t)score;
 }
 
+static struct node *
+node_called(struct bytes consumer)
+{
+	for (size_t i = 0; i < world.node_count; i++)
+		if (bytes_is(consumer, world.nodes[i]->daemon.consumer))
+			return world.nodes[i];
+	return NULL;
+}
+
+/* Does it know that it holds the entry? */
+static bool
+knows(const struct node *n, struct bytes queue, const char *entry)
+{
+	const struct queue *q;
+
+	LIST_FOREACH (q, &n->daemon.queues, link)
+		if (bytes_is(queue, q->name))
+			return flight_find(n->daemon.flight, q, entry) != NULL;
+	return false;
+}
+
+/* Nobody takes a job from a daemon that could renew it. What never got there with all
+ * that it was to bring cannot be renewed. */
+static void
+on_move(const struct bytes *key, const struct held *held, const struct bytes *owner)
+{
+	const struct node *n = node_called(held->owner->name);
+	struct key_parts parts;
+	char entry[ENTRY_ID_BYTES];
+
+	if (!n || !n->is_alive || n->has_stopped || !node_called(*owner) ||
+		!split_key(*key, &parts))
+		return;
+	sid_print(held->id, entry);
+	if (knows(n, parts.queue, entry) ? !trouble_explains(n, held->delivered_ms)
+					 : !trouble_since(n, held->delivered_ms))
+		sim_fail("%s goes from node %d to %s, though nothing had happened to it",
+			entry, n->number, owner->p);
+}
+
 /* ---- after each step ---- */
 
 static void
@@ -328,6 +368,27 @@ check_state(void)
 	check_states();
 }
 
+/* A stop leaves nothing to be reclaimed, unless it could not tell. */
+void
+check_left(const struct node *n)
+{
+	for (size_t i = 0; i < world.config->queue_count; i++) {
+		const struct object *o = sim_object(
+			world.config->queues[i].name, "jobs", NULL, OBJECT_STREAM);
+		const struct group *g = o ? o->stream.group : NULL;
+
+		for (size_t k = 0; g && k < g->held_count; k++) {
+			char entry[ENTRY_ID_BYTES];
+
+			sid_print(g->held[k].id, entry);
+			if (bytes_is(g->held[k].owner->name, n->daemon.consumer) &&
+				daemon_drain_ops.is_settled((void *)&n->daemon))
+				sim_fail("node %d: has stopped, and holds %s", n->number,
+					entry);
+		}
+	}
+}
+
 /* ---- at the end ---- */
 
 static STINT_PRINTF(1, 2) const char *left(const char *fmt, ...)
@@ -406,4 +467,5 @@ check_begin(void)
 	model.on_del = on_del;
 	model.on_add = on_add;
 	model.on_zadd = on_zadd;
+	model.on_move = on_move;
 }

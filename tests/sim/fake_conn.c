@@ -9,7 +9,7 @@
 #include <string.h>
 #include <stint/clock.h>
 
-enum { RETRY_MIN_MS = 20, ORPHAN_MS = 400 };
+enum { ORPHAN_MS = 400 };
 
 static const char *const roles[LINK_COUNT] = {"reader", "writer", "control"};
 
@@ -108,7 +108,8 @@ redis_conn_new(const struct redis_conn_opts *opts, struct redis_conn **ret)
 		return -ENOMEM;
 	c->node = n;
 	c->role = (enum link_role)n->conn_count;
-	c->retry_max_ms = opts->retry_max_ms;
+	/* its own seed is not the same in each process */
+	reconnect_init(&c->reconnect, opts->retry_max_ms, sim_random(UINT32_MAX));
 	c->ops = opts->ops;
 	c->arg = opts->arg;
 	n->conns[n->conn_count++] = c;
@@ -216,7 +217,7 @@ leave_session(struct redis_conn *c)
 void
 conn_lose_it(struct redis_conn *c, int status, const char *why)
 {
-	const int64_t retry_ms = RETRY_MIN_MS + sim_random((uint32_t)c->retry_max_ms);
+	const int64_t retry_ms = reconnect_wait_ms(&c->reconnect);
 	struct stint_err err = {0};
 
 	sim_trace("node %d %s: lost, %s", c->node->number, roles[c->role], why);
@@ -291,6 +292,7 @@ conn_connect(struct redis_conn *c)
 	world.sessions = s;
 	c->session = s;
 	c->is_up = true;
+	reconnect_up(&c->reconnect);
 	sim_trace("node %d %s: up", c->node->number, roles[c->role]);
 	c->ops->on_up(c->arg);
 }

@@ -8,6 +8,7 @@
 #ifndef SIM_FAKE_CONN_H
 #define SIM_FAKE_CONN_H
 
+#include "daemon/redis/reconnect.h"
 #include "tests/sim/sim.h"
 
 struct fake_batch {
@@ -42,7 +43,8 @@ struct redis_conn {
 	void *arg;
 	bool is_started, is_up, must_reset;
 	char reset_why[64];
-	int64_t retry_max_ms, try_at_ms;
+	struct reconnect reconnect;
+	int64_t try_at_ms;
 	struct session *session;
 	struct buf out;
 	struct fake_batch *sent, *refused;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stint/clock.h>
+#include "daemon/core/begin.h"
 #include "daemon/handler/handler.h"
 #include "daemon/handler/plugins.h"
 #include "daemon/queue/lease.h"
@@ -28,8 +29,8 @@ struct one {
 	int64_t tell_at_ms;  /* its progress; STINT_NEVER */
 	int64_t asked_at_ms; /* to end */
 	int64_t timeout_at_ms;
-	int64_t budget_ms;
-	bool is_by_deadline;
+	bool may_begin; /* else the outcome says why not */
+	struct allowance allowance;
 	bool is_ended; /* by its context, or its time */
 	int cause;
 };
@@ -180,20 +181,6 @@ workers_can_begin(const struct workers *w)
 	return w->busy_count < w->concurrency && !TAILQ_EMPTY(&w->waiting);
 }
 
-/* As in core/workers.c. */
-static int64_t
-budget_ms(const struct attempt *a, int64_t now_unix_ms, bool *ret_by_deadline)
-{
-	const struct job *job = a->job;
-	int64_t budget = a->handler->timeout_ms;
-
-	if (job->timeout_ms > 0 && job->timeout_ms < budget)
-		budget = job->timeout_ms;
-	*ret_by_deadline = job->deadline_unix_ms != 0 &&
-			   job->deadline_unix_ms - now_unix_ms < budget;
-	return *ret_by_deadline ? job->deadline_unix_ms - now_unix_ms : budget;
-}
-
 static int64_t
 draw_duration_ms(int64_t budget)
 {
@@ -244,10 +231,10 @@ begin_run(struct workers *w, struct one *one)
 
 	check_limit(w, a);
 	one->run = check_run(w->node, a);
-	duration = draw_duration_ms(one->budget_ms);
+	duration = draw_duration_ms(one->allowance.budget_ms);
 	one->verdict = verdicts[sim_random(ARRAY_LEN(verdicts))];
 	one->end_at_ms = stint_now_ms() + duration;
-	one->timeout_at_ms = stint_now_ms() + one->budget_ms;
+	one->timeout_at_ms = stint_now_ms() + one->allowance.budget_ms;
 	one->tell_at_ms = draw_tell_at_ms(one);
 	sim_trace("node %d worker: runs %s, entry %s, attempt %d, for %lld ms",
 		w->node->number, a->job->id.p, a->job->entry_id, a->job->attempt,
@@ -266,11 +253,8 @@ workers_begin_one(struct workers *w)
 	a->outcome.started_unix_ms = stint_unix_ms();
 	atomic_store(&a->started_at_ms, stint_now_ms());
 	atomic_store(&a->slot, (int)w->busy_count - 1);
-	one->budget_ms = budget_ms(a, stint_unix_ms(), &one->is_by_deadline);
-	one->is_ended = lease_is_over(a->leased_at_ms, a->config->lease_ms);
-	if (one->is_ended)
-		one->cause = HANDLER_CAUSE_LEASE;
-	else if (one->budget_ms > 0 && stint_ctx_err(a->ctx) == 0)
+	one->may_begin = begin_attempt(a, &a->outcome, &one->allowance);
+	if (one->may_begin && stint_ctx_err(a->ctx) == 0)
 		begin_run(w, one);
 }
 
@@ -353,16 +337,13 @@ conclude(struct one *one)
 	struct outcome *out = &one->attempt->outcome;
 	const int number = one->run ? (int)(one->run - jobs.runs) : -1;
 
-	if (one->budget_ms <= 0) {
-		out->started_unix_ms = 0;
-		return outcome_fail(
-			out, JOB_EXPIRED, "its deadline passed before it started");
-	}
+	if (!one->may_begin)
+		return;
 	buf_fmt(&out->output, "run %d.", number);
 	if (!one->run || one->is_ended) {
 		one->cause = one->is_ended ? one->cause : ended_cause(one);
 		conclude_ended(one, one->run && one->verdict == GOES_WELL);
-		if (out->status == JOB_TIMEOUT && one->is_by_deadline)
+		if (out->status == JOB_TIMEOUT && one->allowance.is_by_deadline)
 			outcome_fail(
 				out, JOB_CANCELLED, "its deadline passed while it ran");
 	} else if (one->verdict == CRASHES) {
@@ -375,7 +356,7 @@ conclude(struct one *one)
 
 /* The context has ended: the run has its grace. */
 static void
-heed(struct one *one)
+heed(const struct workers *w, struct one *one)
 {
 	const struct attempt *a = one->attempt;
 	const int64_t grace_ms = a->handler->kill_grace_ms;
@@ -383,6 +364,8 @@ heed(struct one *one)
 	one->is_ended = true;
 	one->asked_at_ms = stint_now_ms();
 	one->cause = ended_cause(one);
+	if (one->cause == HANDLER_CAUSE_LEASE)
+		check_ended_by_lease(w->node, a);
 	one->verdict = sim_chance(3) ? GOES_WELL : FAILS;
 	one->end_at_ms = stint_now_ms() + sim_random((uint32_t)grace_ms + 1);
 }
@@ -416,7 +399,7 @@ workers_end_one(struct workers *w)
 		if (!is_due(one))
 			continue;
 		if (one->run && !one->is_ended && ended_cause(one) != 0)
-			return heed(one);
+			return heed(w, one);
 		return end_run(w, one);
 	}
 }

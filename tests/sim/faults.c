@@ -110,6 +110,7 @@ cut_off(void)
 	if (n->is_frozen || n->has_stopped)
 		return;
 	sim_trace("node %d: is cut off for a while", n->number);
+	trouble_note(n);
 	n->cut_until_ms = world.now_ms + sim_random(2 * (uint32_t)world.config->lease_ms);
 	for (size_t i = 0; i < n->conn_count; i++)
 		if (n->conns[i]->is_up)
@@ -121,20 +122,37 @@ cut(void)
 {
 	struct redis_conn *c = a_node()->conns[sim_random(LINK_COUNT)];
 
-	if (c->is_up && !c->node->is_frozen)
-		conn_lose_it(c, -EIO, "cut");
+	if (!c->is_up || c->node->is_frozen)
+		return;
+	trouble_note(c->node);
+	conn_lose_it(c, -EIO, "cut");
+}
+
+void
+redis_stop(void)
+{
+	sim_trace("redis: goes down");
+	trouble_note_all();
+	world.is_redis_down = true;
+	model.scripts_loaded = 0;
+	sessions_end();
+}
+
+void
+redis_start(void)
+{
+	sim_trace("redis: is up");
+	world.is_redis_down = false;
 }
 
 static void
 trouble_redis(void)
 {
+	trouble_note_all();
 	switch (sim_random(4)) {
 	case 0:
-		sim_trace("redis: goes down");
-		world.is_redis_down = true;
 		faults.up_at_ms = world.now_ms + sim_random(4000);
-		model.scripts_loaded = 0;
-		return sessions_end();
+		return redis_stop();
 	case 1:
 		sim_trace("redis: is out of memory");
 		model.is_full = true;
@@ -149,10 +167,8 @@ trouble_redis(void)
 static void
 mend_redis(void)
 {
-	if (world.is_redis_down && world.now_ms >= faults.up_at_ms) {
-		sim_trace("redis: is up");
-		world.is_redis_down = false;
-	}
+	if (world.is_redis_down && world.now_ms >= faults.up_at_ms)
+		redis_start();
 	if (model.is_full && world.now_ms >= faults.space_at_ms) {
 		sim_trace("redis: has memory again");
 		model.is_full = false;
@@ -172,6 +188,7 @@ static void
 demote_redis(void)
 {
 	sim_trace("redis: is a replica, and its reads are ended");
+	trouble_note_all();
 	model.is_readonly = true;
 	faults.writable_at_ms = world.now_ms + sim_random(4000);
 	model_unblock_all("UNBLOCKED force unblock from blocking operation, instance "
@@ -186,6 +203,7 @@ static void
 restart_redis(void)
 {
 	sim_trace("redis: restarts, and loads");
+	trouble_note_all();
 	model.scripts_loaded = 0;
 	model.is_loading = true;
 	faults.loaded_at_ms = world.now_ms + sim_random(4000);
@@ -198,6 +216,7 @@ flush(void)
 	if (model.is_readonly || model.is_loading)
 		return;
 	sim_trace("people: FLUSHALL");
+	trouble_note_all();
 	model_flush();
 	jobs_lose();
 	faults.jobs_left += sim_random(4);
@@ -238,6 +257,7 @@ freeze_one(void)
 
 	sim_trace("node %d: is stopped for a while", n->number);
 	n->is_frozen = n->was_frozen = true;
+	trouble_note(n);
 	faults.thaw_at_ms =
 		world.now_ms + sim_random(2 * (uint32_t)world.config->lease_ms);
 }
@@ -258,10 +278,10 @@ sim_drain(struct node *n)
 	if (n->is_frozen || n->has_stopped)
 		return;
 	sim_trace("node %d: SIGTERM", n->number);
+	if (n->drain_ms == 0)
+		n->drain_ms = world.now_ms;
 	if (d->drain.state != DRAIN_RUNNING)
 		drain_hurry(&d->drain);
-	else if (!d->is_ready && flight_count(d->flight) == 0)
-		n->has_stopped = true;
 	else
 		drain_begin(&d->drain, d->config->shutdown_timeout_ms);
 }

@@ -185,6 +185,7 @@ jobs_submit_plain(const char *queue, int64_t delay_ms)
 		.retries = -1,
 		.submitted_unix_ms = stint_unix_ms(),
 		.due_unix_ms = delay_ms ? stint_unix_ms() + delay_ms : 0};
+	job->first_due_unix_ms = job->due_unix_ms;
 	add(&s, "XADD");
 	snprintf(s.values[s.argc], VALUE_BYTES, "stint:{%s}:jobs", queue);
 	add(&s, s.values[s.argc]);

@@ -128,6 +128,9 @@ struct model {
 	void (*on_add)(const struct bytes *key, const struct bytes *fields, size_t count);
 	void (*on_zadd)(
 		const struct bytes *key, const struct bytes *member, double score);
+	/* It is about to get another owner. */
+	void (*on_move)(const struct bytes *key, const struct held *held,
+		const struct bytes *owner);
 };
 
 extern struct model model;

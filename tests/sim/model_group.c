@@ -298,8 +298,11 @@ group_pending(struct call *c)
 /* ---- claiming ---- */
 
 static void
-claim(struct held *h, struct consumer *me, bool is_justid, int64_t retrycount)
+claim(struct call *c, struct held *h, struct consumer *me, bool is_justid,
+	int64_t retrycount)
 {
+	if (h->owner && h->owner != me && model.on_move)
+		model.on_move(&c->argv[1], h, &me->name);
 	h->owner = me;
 	h->delivered_ms = stint_now_ms();
 	if (retrycount >= 0)
@@ -350,7 +353,7 @@ group_claim(struct call *c)
 		if (!h || (h->owner && stint_now_ms() - h->delivered_ms <
 					       bytes_int(c->argv[4])))
 			continue;
-		claim(h, me, is_justid, retrycount);
+		claim(c, h, me, is_justid, retrycount);
 		reply_claimed(c, &items[n++], h, s, is_justid);
 	}
 	c->reply->count = n;
@@ -384,7 +387,7 @@ group_autoclaim(struct call *c)
 		i++;
 		if (stint_now_ms() - h->delivered_ms < bytes_int(c->argv[4]))
 			continue;
-		claim(h, me, false, -1);
+		claim(c, h, me, false, -1);
 		reply_claimed(c, &claimed[n++], h, stream_of(c), false);
 	}
 	items[1].count = n;

@@ -10,6 +10,7 @@
  *	jobs.c      the jobs: what was submitted, run, recorded
  *	check.c     the invariants
  *	check_run.c those of a job that is about to run
+ *	trouble.c   what goes wrong for which daemon, when, and what that explains
  *	fake_*.c    in place of daemon/redis/, core/loop.c, core/workers.c, obs/log.c
  *	short_lines.c  in place of core/lanes.c
  *
@@ -25,9 +26,13 @@
 
 /* ---- nodes ---- */
 
-enum { NODES_MAX = 24, ALIVE_MAX = 3, TIMERS_MAX = 32, HOSTS = 2 };
+enum { NODES_MAX = 24, ALIVE_MAX = 3, TIMERS_MAX = 32, HOSTS = 2, TROUBLES_MAX = 48 };
 
 struct sim_job;
+
+struct trouble {
+	int64_t begin_ms, end_ms;
+};
 
 struct node {
 	int number;
@@ -38,6 +43,9 @@ struct node {
 	int64_t cut_until_ms; /* its network is */
 	bool is_draining;     /* told to stop while things went wrong */
 	bool has_stopped;     /* it left its loop */
+	struct trouble troubles[TROUBLES_MAX]; /* one after the other */
+	size_t trouble_count;
+	int64_t drain_ms; /* when it was told to stop; 0: never */
 	struct daemon daemon;
 	struct loop_timer *timers[TIMERS_MAX];
 	size_t timer_count;
@@ -102,8 +110,24 @@ void faults_end(void);
 /* A message to all daemons. @id: NULL: not for one job. */
 void people_say(const char *queue, const char *command, const char *id);
 void people_cancel(struct sim_job *job);
+/* It forgets its scripts, as all that ends does. */
+void redis_stop(void);
+void redis_start(void);
 /* SIGTERM, or the second one. */
 void sim_drain(struct node *n);
+
+/* ---- trouble.c ---- */
+
+/* Something has just gone wrong for it; for all that live. */
+void trouble_note(struct node *n);
+void trouble_note_all(void);
+/* The clock is about to move: what is wrong now is so until then. */
+void trouble_pass(int64_t until_ms);
+
+/* Was anything wrong for it since then, or shortly before? */
+bool trouble_since(const struct node *n, int64_t since_ms);
+/* Was so much wrong since it renewed a job that it could not renew it again in time? */
+bool trouble_explains(const struct node *n, int64_t renewed_ms);
 
 /* ---- scenarios.c: how a schedule begins that has shown a fault once ---- */
 
@@ -145,6 +169,7 @@ struct sim_run {
 	struct node *node;
 	char entry[ENTRY_ID_BYTES];
 	int attempt;
+	int64_t begin_ms;
 	bool is_over;
 	bool is_stale; /* Redis has lost its entry */
 	enum job_status status;
@@ -184,6 +209,10 @@ struct object *sim_object(
 
 /* A worker is about to run it; NULL: this is wrong, and told. */
 struct sim_run *check_run(struct node *n, const struct attempt *a);
+/* It could not renew its lease in time, and is about to end it. */
+void check_ended_by_lease(const struct node *n, const struct attempt *a);
+/* It has stopped, and says that all is well. */
+void check_left(const struct node *n);
 /* All should be done: what is not? True: nothing. */
 bool check_is_settled(void);
 void check_end(void);

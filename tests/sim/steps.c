@@ -158,6 +158,7 @@ stopped(struct node *n)
 	sim_trace("node %d: has stopped, exit code %d", n->number, n->daemon.exit_code);
 	if (n->daemon.exit_code == 0 && commit_pending_count(n->daemon.commit) > 0)
 		sim_fail("node %d: exit code 0 with results not stored", n->number);
+	check_left(n);
 	/* one that was told before may have had no Redis for too long */
 	if (n->daemon.exit_code != 0 && !n->is_draining)
 		sim_fail("node %d: exit code %d", n->number, n->daemon.exit_code);
@@ -214,6 +215,7 @@ wait_for(struct choices *cs)
 		next_ms = world.now_ms + IDLE_MS;
 	if (cs->later_count > 0 && next_ms > world.now_ms + SLOW_MS)
 		next_ms = world.now_ms + 1 + sim_random(SLOW_MS);
+	trouble_pass(next_ms);
 	world_set_clock(next_ms);
 }
 

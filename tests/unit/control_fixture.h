@@ -34,6 +34,7 @@ struct me {
 	char pulled[ENTRY_ID_BYTES];
 	int64_t leased_at_ms;
 	int dues;
+	int lost_replies;
 	int noscripts;
 	int64_t wake_at_ms;
 };
@@ -81,6 +82,12 @@ me_on_job(void *arg, struct queue *q, struct job *job, int64_t leased_at_ms)
 }
 
 static inline void
+me_on_lost_reply(void *arg)
+{
+	((struct me *)arg)->lost_replies++;
+}
+
+static inline void
 me_on_due(void *arg, struct queue *q)
 {
 	(void)q;
@@ -106,6 +113,7 @@ static const struct control_ops me_ops = {.on_cancel = me_on_cancel,
 	.on_pause = me_on_pause,
 	.on_ready = me_on_ready,
 	.on_job = me_on_job,
+	.on_lost_reply = me_on_lost_reply,
 	.on_due = me_on_due,
 	.on_noscript = me_on_noscript,
 	.wake_at = me_wake_at};

@@ -265,7 +265,7 @@ forgotten_scripts_are_told_and_the_cancel_is_applied_later(void **state)
 
 /* Its writer at a scripted server, messages from the real one. */
 static void
-a_lost_answer_is_asked_for_again(void **state)
+a_lost_answer_is_told_and_asked_for_again(void **state)
 {
 	struct held *h = *state;
 	struct queue *q = held_queue(h, "a");
@@ -287,8 +287,10 @@ a_lost_answer_is_asked_for_again(void **state)
 	say_control(h, "*", "command", "cancel", "id", "5-1");
 	me_start(&me, &q, 1);
 	WAIT(&me, strstr(buf_cstr(&fake.heard), "5-1"));
+	assert_int_equal(me.lost_replies, 0);
 	fake_hang_up(&fake);
 	WAIT(&me, writer.up_count == 2);
+	assert_int_equal(me.lost_replies, 1);
 	control_poke(me.control);
 	WAIT(&me, strstr(buf_cstr(&fake.heard), "5-1"));
 	redis_conn_free(writer.conn);
@@ -355,7 +357,7 @@ main(void)
 		HELD_TEST(many_cancels_are_applied_all),
 		HELD_TEST(nothing_is_pulled_while_the_daemon_drains),
 		HELD_TEST(forgotten_scripts_are_told_and_the_cancel_is_applied_later),
-		HELD_TEST(a_lost_answer_is_asked_for_again),
+		HELD_TEST(a_lost_answer_is_told_and_asked_for_again),
 		HELD_TEST(old_messages_are_removed_but_the_last_pause_or_resume),
 		HELD_TEST(what_was_not_read_is_not_removed),
 	};
