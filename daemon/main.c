@@ -2,10 +2,12 @@
  * main.c - stintd: arguments, configuration, and the daemon
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include "daemon/daemon.h"
 #include "daemon/dev.h"
 #include "daemon/handler/plugins.h"
@@ -187,6 +189,19 @@ start(struct daemon_opts *opts, struct config *config, bool *ret_is_stuck)
 	return run(opts, config, ret_is_stuck);
 }
 
+/* Else the log would go to whatever is opened in the place of standard error. */
+static void
+hold_standard_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -198,6 +213,7 @@ main(int argc, char **argv)
 	bool is_stuck = false;
 	int code;
 
+	hold_standard_streams();
 	/* No option takes a URL; one that comes all the same is not repeated. */
 	for (int i = 1; i < argc; i++)
 		redis_url_mask(argv[i]);
