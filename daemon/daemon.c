@@ -129,7 +129,7 @@ on_start_timeout(void *arg)
 
 	log_error("redis was not ready within start_timeout, giving up",
 		F_STR("redis", redis_url_text(&d->config->redis, url)),
-		F_STR("why", d->redis_fault));
+		F_STR("why", d->redis_fault[0] ? d->redis_fault : "no answer"));
 	d->exit_code = EXIT_UNAVAILABLE;
 	loop_stop(&d->loop);
 }

@@ -27,11 +27,14 @@ struct daemon_opts {
 	struct cgroup cgroup; /* where it runs jobs */
 };
 
-/* The signals that the daemon takes; main() blocks them before anything else. */
+/* The signals that the daemon takes; main() blocks them before anything is started. */
 void daemon_signals(sigset_t *ret);
 
 /* Load and check the configuration, and print its faults. 0 or -errno. */
 int daemon_load(const struct daemon_opts *opts, struct config **ret, struct buf *faults);
+
+/* This Redis in place of the configuration's. 0 or -errno. */
+int daemon_use_redis(const char *url, struct config *config);
 
 /**
  * daemon_run() - run until a signal ends it

@@ -2,11 +2,13 @@
  * main.c - stintd: arguments, configuration, and the daemon
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include "daemon/ask.h"
 #include "daemon/daemon.h"
 #include "daemon/dev.h"
@@ -193,6 +195,44 @@ run(struct daemon_opts *opts, struct config *config, bool *ret_is_stuck)
 	return code;
 }
 
+/* A file may be a pipe that nobody writes to: who waits for it can be ended. */
+static void
+block_signals(bool is_reading)
+{
+	sigset_t signals;
+
+	daemon_signals(&signals);
+	if (is_reading) {
+		sigdelset(&signals, SIGTERM);
+		sigdelset(&signals, SIGINT);
+	}
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+/* With what was read: a pipe is empty when it is read again. */
+static int
+start(struct daemon_opts *opts, struct config *config, bool *ret_is_stuck)
+{
+	if (opts->redis_url && daemon_use_redis(opts->redis_url, config) < 0) {
+		fputs("stintd: no memory\n", stderr);
+		return EXIT_SOFTWARE;
+	}
+	return run(opts, config, ret_is_stuck);
+}
+
+/* Else the log would go to whatever is opened in the place of standard error. */
+static void
+hold_standard_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -202,9 +242,9 @@ main(int argc, char **argv)
 	struct dev *dev = NULL;
 	struct args args;
 	bool is_stuck = false;
-	sigset_t signals;
 	int code;
 
+	hold_standard_streams();
 	/* No option takes a URL; one that comes all the same is not repeated. */
 	for (int i = 1; i < argc; i++)
 		redis_url_mask(argv[i]);
@@ -213,16 +253,16 @@ main(int argc, char **argv)
 		return args.exit_code;
 	if (args.reload > 0)
 		return ask_reload(args.reload);
-	daemon_signals(&signals);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	opts.config_path = args.config   ? args.config
 			   : args.is_dev ? NULL
 					 : DEFAULT_CONFIG;
 	opts.config_text = opts.config_path ? NULL : dev_config;
+	block_signals(true);
 	code = load(&opts, &config);
 	if (code == 0 && args.is_check)
 		code = check_plugins(config, true);
+	block_signals(args.is_check);
 	if (code == 0 && args.is_check) {
 		printf("%s: no faults\n",
 			opts.config_path ? opts.config_path : "built in");
@@ -231,10 +271,7 @@ main(int argc, char **argv)
 		code = EXIT_UNAVAILABLE;
 	} else if (code == 0) {
 		opts.redis_url = dev ? dev_redis_url(dev) : NULL;
-		config_unref(config);
-		config = NULL;
-		code = load(&opts, &config);
-		code = code == 0 ? run(&opts, config, &is_stuck) : code;
+		code = start(&opts, config, &is_stuck);
 	}
 	dev_stop(dev);
 	if (is_stuck)

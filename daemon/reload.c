@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "daemon/handler/plugins.h"
 #include "daemon/obs/log.h"
 #include "daemon/obs/log_ids.h"
@@ -12,26 +13,34 @@
 #include "lib/base/cleanup.h"
 
 int
+daemon_use_redis(const char *url, struct config *config)
+{
+	struct redis_url parsed;
+	int r = redis_url_parse(url, &parsed, NULL);
+
+	if (r < 0)
+		return r;
+	redis_url_fini(&config->redis);
+	config->redis = parsed;
+	return 0;
+}
+
+int
 daemon_load(const struct daemon_opts *opts, struct config **ret, struct buf *faults)
 {
 	struct config *config;
-	struct redis_url url;
 	int r;
 
 	r = config_load(opts->config_path, opts->config_text, &config, faults);
 	if (r < 0)
 		return r;
-	if (opts->redis_url) {
-		r = redis_url_parse(opts->redis_url, &url, NULL);
-		if (r < 0) {
-			config_unref(config);
-			return r;
-		}
-		redis_url_fini(&config->redis);
-		config->redis = url;
-	}
-	*ret = config;
-	return 0;
+	if (opts->redis_url)
+		r = daemon_use_redis(opts->redis_url, config);
+	if (r < 0)
+		config_unref(config);
+	else
+		*ret = config;
+	return r;
 }
 
 int
@@ -104,12 +113,27 @@ apply(struct daemon *d, struct config *config)
 	daemon_unblock(d);           /* so that the next read sees the new queues */
 }
 
+/* A pipe is empty by now, and an empty file has no faults and no handlers. */
+static int
+check_can_be_read_again(const char *path, struct buf *faults)
+{
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return 0;
+	buf_fmt(faults, "%s: expected a regular file, this one cannot be read again\n",
+		path);
+	return -EINVAL;
+}
+
 static int
 load(struct daemon *d, struct config **ret, struct buf *faults)
 {
 	struct config *config;
-	int r = daemon_load(d->opts, &config, faults);
+	int r = check_can_be_read_again(d->opts->config_path, faults);
 
+	if (r == 0)
+		r = daemon_load(d->opts, &config, faults);
 	if (r < 0)
 		return r;
 	r = plugins_load(config, faults);

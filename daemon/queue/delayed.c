@@ -32,7 +32,8 @@ enum {
 struct due_queue {
 	struct queue *queue;
 	int64_t ask_at_ms;
-	struct tries tries;
+	struct tries asks;
+	struct tries moves; /* of their own: Redis may answer, and take no writes */
 	struct backoff no_progress;
 };
 
@@ -79,11 +80,11 @@ safety_ms(struct delayed *d)
 
 /* Carried out? Else this queue is asked again when it may be tried. */
 static bool
-is_done(struct delayed *d, struct due_queue *dq, int status,
+is_done(struct delayed *d, struct due_queue *dq, struct tries *tries, int status,
 	const struct redis_reply *reply)
 {
 	const enum fault fault =
-		tries_take(&dq->tries, &d->tries, dq->queue->name, status, reply);
+		tries_take(tries, &d->tries, dq->queue->name, status, reply);
 
 	if (fault == FAULT_NOSCRIPT)
 		d->o.ops->on_noscript(d->o.arg);
@@ -117,7 +118,7 @@ on_moved(void *arg, int status, const struct redis_reply *replies, size_t count)
 	d->asked = NULL;
 	if (r && r->type != REDIS_ERROR && !is_moved_answer(r, d->moving_count))
 		r = NULL;
-	if (dq && is_done(d, dq, status, r) && r) {
+	if (dq && is_done(d, dq, &dq->moves, status, r) && r) {
 		if (any_is_gone(r))
 			backoff_reset(&dq->no_progress);
 		else
@@ -174,7 +175,7 @@ on_due(void *arg, int status, const struct redis_reply *replies, size_t count)
 	d->asked = NULL;
 	if (r && r->type != REDIS_ERROR && !is_due_answer(r))
 		r = NULL;
-	if (dq && is_done(d, dq, status, r) && r) {
+	if (dq && is_done(d, dq, &dq->asks, status, r) && r) {
 		const int64_t next_ms = r->items[0].integer;
 		const int64_t safe_ms = safety_ms(d);
 		const bool is_sooner = next_ms >= 0 && next_ms < safe_ms;
@@ -202,6 +203,15 @@ ask(struct delayed *d, struct due_queue *dq)
 	redis_batch_send(&b, lease_timeout_ms(d->o.lease_ms), on_due, d);
 }
 
+static int64_t
+when(const struct due_queue *dq)
+{
+	int64_t at = dq->ask_at_ms;
+
+	at = at > dq->asks.not_before_ms ? at : dq->asks.not_before_ms;
+	return at > dq->moves.not_before_ms ? at : dq->moves.not_before_ms;
+}
+
 void
 delayed_poke(struct delayed *d)
 {
@@ -212,9 +222,7 @@ delayed_poke(struct delayed *d)
 		return;
 	for (size_t i = 0; i < d->count; i++) {
 		struct due_queue *dq = &d->queues[(d->turn + i) % d->count];
-		const int64_t dq_at = dq->ask_at_ms > dq->tries.not_before_ms
-					      ? dq->ask_at_ms
-					      : dq->tries.not_before_ms;
+		const int64_t dq_at = when(dq);
 
 		if (dq_at <= now) {
 			d->turn = (d->turn + i + 1) % d->count;
@@ -286,7 +294,8 @@ void
 delayed_on_up(struct delayed *d)
 {
 	for (size_t i = 0; i < d->count; i++) {
-		tries_reset(&d->queues[i].tries);
+		tries_reset(&d->queues[i].asks);
+		tries_reset(&d->queues[i].moves);
 		d->queues[i].ask_at_ms = 0;
 	}
 	delayed_poke(d);

@@ -253,14 +253,16 @@ client_wait(
 		if (look_ms < 0)
 			return (int)look_ms;
 		look_ms = min_ms(look_ms, left_ms);
-		if (w->reply_to) {
+		if (!w->reply_to) {
+			sleep_ms(min_ms(look_ms, min_ms(poll_ms, POLL_LAST_MS)));
+		} else {
+			if (w->on_progress) /* its first may come soon */
+				look_ms = min_ms(look_ms, poll_ms);
 			r = read_replies(c, w, look_ms, ret, err);
 			if (r != -ENOENT)
 				return r;
-		} else {
-			sleep_ms(min_ms(look_ms, poll_ms));
-			poll_ms = min_ms(2 * poll_ms, POLL_LAST_MS);
 		}
+		poll_ms = min_ms(2 * poll_ms, REPLY_BLOCK_MS);
 	}
 }
 

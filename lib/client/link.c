@@ -26,7 +26,8 @@ lost(const struct client *c, struct stint_err *err)
 		return link_no_memory(err);
 	if (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT))
 		return stint_err_set(err, -EIO, "%s does not answer", c->where);
-	return stint_err_set(err, -EIO, "lost %s: %s", c->where, redis->errstr);
+	return stint_err_set(err, -EIO, "lost %s: %s%s", c->where, redis->errstr,
+		redis->err == REDIS_ERR_PROTOCOL ? "; is this a Redis?" : "");
 }
 
 static int

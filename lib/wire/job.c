@@ -80,7 +80,8 @@ take_timeout(struct parser *p, struct bytes v)
 
 	if (units_parse_span(v.p, v.n, &ms) < 0 || ms == 0)
 		return fault(p->job,
-			"timeout: expected a time span such as \"30s\", got \"%.*s\"",
+			"timeout: expected a time span above 0 such as \"30s\", got "
+			"\"%.*s\"",
 			(int)(v.n > 40 ? 40 : v.n), v.p);
 	p->job->timeout_ms = ms;
 }
@@ -124,7 +125,7 @@ static void
 take_retries(struct parser *p, struct bytes v)
 {
 	if (!parse_count(v, 0, &p->job->retries))
-		fault(p->job, "retries: expected a number, got \"%.*s\"",
+		fault(p->job, "retries: expected a whole number from 0, got \"%.*s\"",
 			(int)(v.n > 40 ? 40 : v.n), v.p);
 }
 

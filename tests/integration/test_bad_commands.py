@@ -57,13 +57,13 @@ def name_of(pid):
 @pytest.fixture
 def logging_to(stintd):
     """A stintd that writes its log to this descriptor or file, and wants to say much."""
-    def start(target, config):
+    def start(target, config, by=()):
         daemon = stintd({**config, "log": {"level": "debug"}}, wait=False)
         daemon.signal(signal.SIGTERM)
         daemon.wait_end()
         daemon.states.clear()
         daemon.process = subprocess.Popen(
-            [STINTD, "--config", daemon.config_path], stdin=subprocess.DEVNULL,
+            [*by, STINTD, "--config", daemon.config_path], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=target, env=daemon.env, cwd=daemon.folder)
         daemon.wait_state("READY=1")
         return daemon
@@ -112,3 +112,13 @@ def test_a_log_whose_reader_has_gone_stops_nothing(logging_to, client):
         daemon.stop()
     finally:
         os.close(writer)
+
+
+def test_without_standard_streams_nothing_else_takes_their_place(logging_to, client):
+    daemon = logging_to(None, {"handlers": ECHO},
+                        ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    for number in range(3):
+        assert os.readlink(f"/proc/{daemon.process.pid}/fd/{number}") == "/dev/null"
+    fails(client, 3)
+    assert run(client, "echo", "p")["output"] == "p"
+    daemon.stop()

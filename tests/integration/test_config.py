@@ -180,6 +180,15 @@ def test_redis_that_cannot_be_reached_in_time_exits_69(stint, where):
     assert url.partition("//")[2] in done.stderr
 
 
+def test_a_server_that_never_answers_is_told_as_such(stint, folder):
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{folder}/silent")
+        silent.listen()
+        done = stint(f"redis: {{ url: 'unix://{folder}/silent' }}\nstart_timeout: 300ms\n"
+                     + GOOD, "--")
+    assert done.returncode == 69 and 'why="no answer"' in done.stderr
+
+
 def test_redis_that_comes_within_start_timeout_is_waited_for(stintd, redis):
     redis.stop()
     daemon = stintd({"handlers": ECHO, "start_timeout": "20s"}, wait=False)

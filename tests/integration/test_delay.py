@@ -196,3 +196,17 @@ def test_many_that_are_due_at_once_are_moved_in_batches(stintd, client):
     stintd({"concurrency": 16, **ECHO})
     wait_until(lambda: client.xlen("stint:{default}:reply:all") == 1000, "all are done")
     wait_empty(client)
+
+
+def test_a_redis_that_answers_but_takes_no_writes_is_told_once(stintd, client):
+    daemon = stintd(ECHO)
+    job = submit(client, "echo", "p", delay="300ms")
+    wait_delayed(client, 1)
+    client.config_set("min-replicas-to-write", 1)
+    asked = calls(client, "evalsha")
+    wait_until(lambda: calls(client, "evalsha") >= asked + 8, "it to be tried again")
+    client.config_set("min-replicas-to-write", 0)
+    assert result(client, job)["output"] == "p"
+    daemon.wait_log("delayed jobs can be moved again")
+    for line in ("delayed jobs cannot be moved", "delayed jobs can be moved again"):
+        assert daemon.log().count(line) == 1

@@ -429,6 +429,16 @@ def test_a_terminal_that_cannot_go_back_gets_lines(redis, stintd, client, gate, 
     waiting.communicate(timeout=60)
 
 
+def test_the_first_is_shown_though_the_job_is_short(redis, stintd):
+    stintd({"handlers": {"short": sh("sleep 0.2; echo '10 so far' >&4; sleep 0.5")}})
+
+    def shown():
+        done = subprocess.run([STINTCTL, "submit", "--wait", "--redis", redis.url, "short"],
+                              capture_output=True, text=True)
+        return "10%: so far" in done.stderr
+    assert any(shown() for _ in range(5))  # a busy machine may miss one
+
+
 def test_a_note_cannot_steer_the_terminal(redis, client):
     client.hset(key("state") + ":mine", mapping={
         "percent": "1000000", "note": b"\033[2J\xc2\x9b2J\xff\n" + "\u20ac".encode() * 400})

@@ -110,6 +110,13 @@ def test_odd_replies_are_errors(ctl, tmp_path, reply):
     assert done.returncode == 69 and line(done) and done.stdout == b""
 
 
+def test_another_server_is_called_none_of_redis(ctl, tmp_path):
+    peer = Peer(tmp_path, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    done = ctl("submit", "h", "--redis", peer.url)
+    peer.join()
+    assert done.returncode == 69 and "is this a Redis?" in line(done)
+
+
 # how it is used
 
 

@@ -172,7 +172,8 @@ times_that_do_not_parse_are_faults(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(spans); i++) {
 		snprintf(expected, sizeof expected,
-			"timeout: expected a time span such as \"30s\", got \"%s\"",
+			"timeout: expected a time span above 0 such as \"30s\", got "
+			"\"%s\"",
 			spans[i]);
 		assert_fault(job_of(HANDLER, B("timeout"), {spans[i], strlen(spans[i])}),
 			expected);
@@ -243,7 +244,7 @@ the_first_fault_is_the_one_that_is_told(void **state)
 
 	(void)state;
 	assert_string_equal(job->fault,
-		"timeout: expected a time span such as \"30s\", got \"soon\"");
+		"timeout: expected a time span above 0 such as \"30s\", got \"soon\"");
 	/* where to answer is known all the same */
 	assert_text(job->id, "a-1");
 	assert_text(job->reply_to, "web");
@@ -257,7 +258,7 @@ a_long_value_is_not_repeated_in_its_fault(void **state)
 	(void)state;
 	memset(text, 'y', sizeof text);
 	assert_fault(job_of(HANDLER, B("timeout"), {text, sizeof text}),
-		"timeout: expected a time span such as \"30s\", got "
+		"timeout: expected a time span above 0 such as \"30s\", got "
 		"\"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\"");
 	assert_fault(job_of(HANDLER, {text, sizeof text}, B("v")),
 		"unknown field \"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\"; "

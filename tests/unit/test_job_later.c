@@ -56,11 +56,11 @@ retries_are_a_number(void **state)
 	(void)state;
 	assert_int_equal(none->retries, 0);
 	assert_fault(job_of(HANDLER, B("retries"), B("many")),
-		"retries: expected a number, got \"many\"");
+		"retries: expected a whole number from 0, got \"many\"");
 	assert_fault(job_of(HANDLER, B("retries"), B("-1")),
-		"retries: expected a number, got \"-1\"");
+		"retries: expected a whole number from 0, got \"-1\"");
 	assert_fault(job_of(HANDLER, B("retries"), B("4294967297")),
-		"retries: expected a number, got \"4294967297\"");
+		"retries: expected a whole number from 0, got \"4294967297\"");
 }
 
 int

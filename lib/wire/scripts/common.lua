@@ -44,6 +44,18 @@ local function begin_writing(stream)
   return is_error(r) and not says(r, 'WRONGTYPE') and r
 end
 
+-- A right that is missing would end a script in its middle, and half of a step could lose a
+-- job. So what must not be left halfway asks first, which needs Redis 7. Returns what the
+-- script is to answer when the user may not run one of @commands, each with arguments.
+local function lacks_right(commands)
+  for _, command in ipairs(redis.acl_check_cmd and commands or {}) do
+    if not redis.acl_check_cmd(unpack(command)) then
+      return redis.error_reply('NOPERM this user lacks the right to ' .. command[1])
+    end
+  end
+  return nil
+end
+
 -- Redis' clock, unix ms
 local function now_ms()
   local t = redis.call('TIME')

@@ -74,6 +74,14 @@ local function forget_retry(id, state)
   end
 end
 
+local refused = lacks_right({
+  {'XACK', jobs, group, '0-0'}, {'XDEL', jobs, '0-0'}, {'SET', jobs, ''},
+  {'XADD', dead, '*', 'id', ''}, {'PEXPIRE', jobs, 0}, {'XLEN', dead},
+  {'HGET', ids, ''}, {'HDEL', ids, ''}, {'HINCRBY', stats, '', 1},
+})
+if refused then
+  return refused
+end
 local codes = {}
 for i = 0, (#KEYS - 6) / 3 - 1 do
   local result_key, reply_key, state = unpack(KEYS, 7 + 3 * i, 9 + 3 * i)
