@@ -2,8 +2,11 @@
  * cmd_submit.c - stintctl submit
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <stint/clock.h>
 #include "daemon/ctl/bar.h"
 #include "daemon/ctl/ctl.h"
@@ -55,6 +58,33 @@ submit(struct client *c, const struct ctl_opts *o, const struct client_job *job)
 	return EXIT_OK;
 }
 
+/* ---- waiting ---- */
+
+static char parting[2 * JOB_NAME_MAX + JOB_ID_MAX + 80];
+
+static void
+on_interrupt(int number)
+{
+	const ssize_t told = write(STDERR_FILENO, parting, strlen(parting));
+
+	(void)told;
+	raise(number); /* by SA_RESETHAND the end of us, once this returns */
+}
+
+/* Who interrupts the wait has not seen the id yet, and the job goes on. */
+static void
+tell_id_on_interrupt(const char *queue, const char *id)
+{
+	const struct sigaction action = {
+		.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+
+	snprintf(parting, sizeof parting,
+		"%sstintctl: the job goes on; stintctl wait --queue %s %s\n",
+		isatty(STDERR_FILENO) ? "\n" : "", queue, id);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
 static int
 wait_for(struct client *c, const struct ctl_opts *o, struct client_wait *w)
 {
@@ -92,6 +122,7 @@ submit_and_wait(struct client *c, const struct ctl_opts *o, const struct client_
 		return code;
 	w.id = id;
 	w.at_ms = stint_at_ms(wait_ms);
+	tell_id_on_interrupt(o->queue, id);
 	code = wait_for(c, o, &w);
 	if (!o->reply_to) /* as a courtesy: it also expires by itself */
 		client_reply_drop(c, o->queue, private_name, NULL);

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,12 +28,20 @@ keep_from_children(int fd)
 	return fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* A file of this folder, not a library that dlopen(3) goes looking for. */
+static void
+as_path(const char *name, char ret[PATH_MAX])
+{
+	snprintf(ret, PATH_MAX, "%s%s", strchr(name, '/') ? "" : "./", name);
+}
+
 int
 main(int argc, char **argv)
 {
 	const bool is_check = argc == 3 && strcmp(argv[1], "--check") == 0;
 	struct stint_err err = {0};
 	stint_plugin_fn run;
+	char path[PATH_MAX];
 
 	if (!is_check && (argc != 2 || argv[1][0] == '-')) {
 		fputs("usage: stint-host [--check] PLUGIN\n", stderr);
@@ -47,7 +56,8 @@ main(int argc, char **argv)
 	}
 	/* a pipe: else what it prints would come when a block of it is full */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (plugin_load(argv[argc - 1], &run, &err) < 0) {
+	as_path(argv[argc - 1], path);
+	if (plugin_load(path, &run, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return HOST_FAULTY;
 	}

@@ -532,3 +532,10 @@ def test_example_digests(stintd, client, isolation):
     assert run(client, "digest", "hello")["output"] == "a430d84680aabd0b\n"
     assert run(client, "digest", "")["error"] == "empty payload"
     assert run(client, "digest", b"x" * (3 << 20))["status"] == "ok"
+
+
+def test_the_host_takes_the_name_of_a_file_beside_it(folder):
+    shutil.copy(BUILD / "plugins" / "digest.so", f"{folder}/mine.so")
+    done = subprocess.run([BUILD / "stint-host", "--check", "mine.so"], cwd=folder, timeout=60,
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

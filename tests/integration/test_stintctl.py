@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import threading
 
@@ -203,6 +204,19 @@ def test_submit_wait_timeout_exits_75_and_names_the_job(ctl, db):
     assert (done.returncode, done.stdout) == (75, b"")
     assert "no result for j1 in time" in line(done)
     assert len(jobs(db)) == 1 and db.keys("*:reply:*") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_submit_wait_that_is_interrupted_names_the_job(server, db, number):
+    process = subprocess.Popen([STINTCTL, "submit", "--wait", "-q", "other", "h"],
+                               env=environment(server.url), stderr=subprocess.PIPE)
+    stream = key("jobs", "other")
+    wait_until(lambda: db.xlen(stream) == 1 and "xread" in str(db.client_list()), "it waits")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=10)
+    [(entry, _)] = db.xrange(stream)
+    assert process.returncode == -number
+    assert said == b"stintctl: the job goes on; stintctl wait --queue other " + entry + b"\n"
 
 
 def test_submit_wait_as_json_is_the_stored_object(ctl, db):

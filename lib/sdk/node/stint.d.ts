@@ -17,7 +17,7 @@ export interface Context {
   readonly cancelled: boolean
   /** Aborted when the job is cancelled, its reason an AbortError: for fetch, timers, fs. */
   readonly signal: AbortSignal
-  /** What else the job brings: its `x-` fields, `traceparent`, `queue`. Text; bytes go in the payload. */
+  /** The job's `x-` fields, `traceparent` and `queue`, as text; bytes go in the payload. */
   readonly fields: Readonly<Record<string, string>>
   /** percent from 0 to 100 (cut to that), a note of one line. The same again is not sent. */
   progress(percent: number, note?: string): void

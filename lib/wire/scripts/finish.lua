@@ -76,8 +76,8 @@ end
 
 local refused = lacks_right({
   {'XACK', jobs, group, '0-0'}, {'XDEL', jobs, '0-0'}, {'SET', jobs, ''},
-  {'XADD', dead, '*', 'id', ''}, {'PEXPIRE', jobs, 0}, {'XLEN', dead},
-  {'HGET', ids, ''}, {'HDEL', ids, ''}, {'HINCRBY', stats, '', 1},
+  {'XADD', dead, '*', 'id', ''}, {'XLEN', dead}, {'HGET', ids, ''}, {'HDEL', ids, ''},
+  {'HINCRBY', stats, '', 1},
 })
 if refused then
   return refused
