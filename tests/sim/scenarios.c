@@ -4,15 +4,16 @@
  * What leads up to it is written down, the order of the rest is still the seed's. What
  * make torture has found, and the schedule that fails with the fault put back:
  *
- *	a stop forgets a read that was lost       stop_meets_a_lost_read
- *	... and jobs that wait to be admitted     stop_meets_jobs_that_are_not_admitted
- *	... and gives up before it can know       both
- *	a cancelled job that was delayed runs     cancel_of_a_delayed_job_is_not_heard_by_all
- *	a worker begins what waits in a daemon    job_waits_in_a_suspended_daemon
- *	that was suspended, before the loop ends
- *	it
- *	a daemon stays away longer than a lease   outages_follow_each_other
- *	though Redis is back
+ *	a stop forgets a read that was lost,
+ *		stop_meets_a_lost_read
+ *	or jobs that wait to be admitted, or gives up before it can know
+ *		stop_meets_jobs_that_are_not_admitted
+ *	a cancelled job runs that was delayed
+ *		cancel_of_a_delayed_job_is_not_heard_by_all
+ *	a daemon was suspended; a worker begins what waits before the loop ends it
+ *		job_waits_in_a_suspended_daemon
+ *	Redis is back, and a daemon stays away for longer than its lease
+ *		outages_follow_each_other
  *
  * What else it has shown were faults of its own, of the machine or of Redis: a torn end
  * of the append-only file is cut off by whoever starts Redis (stint-ops(7)), and has no
