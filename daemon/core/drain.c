@@ -43,7 +43,6 @@ static void
 done(struct drain *d)
 {
 	const size_t left = commit_pending_count(d->commit);
-	const bool is_settled = d->ops->is_settled(d->arg);
 
 	d->state = DRAIN_DONE;
 	loop_timer_stop(&d->timer);
@@ -51,7 +50,7 @@ done(struct drain *d)
 		log_error("gave up waiting for redis: results lost, their jobs stay "
 			  "pending",
 			F_INT("jobs", left));
-	else if (!is_settled)
+	else if (!d->is_sure)
 		log_warn("gave up waiting for redis: jobs may stay pending until their "
 			 "lease ends");
 	d->ops->on_done(d->arg, left == 0);
@@ -66,6 +65,8 @@ on_left(void *arg)
 static void
 leave(struct drain *d)
 {
+	/* not asked again: what connects meanwhile would be in the way */
+	d->is_sure = d->ops->is_settled(d->arg);
 	if (!commit_is_ready(d->commit))
 		return done(d);
 	d->state = DRAIN_LEAVING;

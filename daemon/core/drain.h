@@ -49,6 +49,7 @@ struct drain {
 	enum drain_state state;
 	int64_t timeout_ms;
 	int64_t until_ms; /* WAITING, STORING: at the latest */
+	bool is_sure; /* LEAVING, DONE: nothing was held any more, as far as it knew */
 	struct loop_timer timer;
 };
 

@@ -14,7 +14,10 @@
 #include "lib/base/cleanup.h"
 #include "tests/sim/sim.h"
 
-enum { KEY_BYTES = 128 };
+enum {
+	KEY_BYTES = 128,
+	GIVE_UP_MS = 3000, /* a stop that is not sure waits for longer */
+};
 
 /* The text between two others in a key: "stint:{", "}:result:". */
 struct key_parts {
@@ -368,24 +371,36 @@ check_state(void)
 	check_states();
 }
 
-/* A stop leaves nothing to be reclaimed, unless it could not tell. */
+/* One of the entries that it holds; NULL: none. */
+static const struct held *
+first_held(const struct node *n, const char *queue)
+{
+	const struct object *o = sim_object(queue, "jobs", NULL, OBJECT_STREAM);
+	const struct group *g = o ? o->stream.group : NULL;
+
+	for (size_t i = 0; g && i < g->held_count; i++)
+		if (bytes_is(g->held[i].owner->name, n->daemon.consumer))
+			return &g->held[i];
+	return NULL;
+}
+
+/* A stop leaves nothing to be reclaimed, unless it could not tell: then it has tried for
+ * a while, if nobody was in a hurry. */
 void
 check_left(const struct node *n)
 {
+	const bool is_sure = n->daemon.drain.is_sure;
+	char entry[ENTRY_ID_BYTES];
+
+	if (!is_sure && !n->is_hurried && !trouble_since(n, world.now_ms - GIVE_UP_MS))
+		sim_fail("node %d: gives up, though Redis is there", n->number);
 	for (size_t i = 0; i < world.config->queue_count; i++) {
-		const struct object *o = sim_object(
-			world.config->queues[i].name, "jobs", NULL, OBJECT_STREAM);
-		const struct group *g = o ? o->stream.group : NULL;
+		const struct held *h = first_held(n, world.config->queues[i].name);
 
-		for (size_t k = 0; g && k < g->held_count; k++) {
-			char entry[ENTRY_ID_BYTES];
-
-			sid_print(g->held[k].id, entry);
-			if (bytes_is(g->held[k].owner->name, n->daemon.consumer) &&
-				daemon_drain_ops.is_settled((void *)&n->daemon))
-				sim_fail("node %d: has stopped, and holds %s", n->number,
-					entry);
-		}
+		if (!h || !is_sure)
+			continue;
+		sid_print(h->id, entry);
+		sim_fail("node %d: has stopped, and holds %s", n->number, entry);
 	}
 }
 

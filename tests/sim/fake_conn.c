@@ -109,7 +109,8 @@ redis_conn_new(const struct redis_conn_opts *opts, struct redis_conn **ret)
 	c->node = n;
 	c->role = (enum link_role)n->conn_count;
 	/* its own seed is not the same in each process */
-	reconnect_init(&c->reconnect, opts->retry_max_ms, sim_random(UINT32_MAX));
+	reconnect_init(&c->reconnect, mutant_retry_max_ms(opts->retry_max_ms),
+		sim_random(UINT32_MAX));
 	c->ops = opts->ops;
 	c->arg = opts->arg;
 	n->conns[n->conn_count++] = c;

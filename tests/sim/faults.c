@@ -278,8 +278,7 @@ sim_drain(struct node *n)
 	if (n->is_frozen || n->has_stopped)
 		return;
 	sim_trace("node %d: SIGTERM", n->number);
-	if (n->drain_ms == 0)
-		n->drain_ms = world.now_ms;
+	n->is_hurried = d->drain.state != DRAIN_RUNNING;
 	if (d->drain.state != DRAIN_RUNNING)
 		drain_hurry(&d->drain);
 	else

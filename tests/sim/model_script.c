@@ -12,7 +12,7 @@
 #include <string.h>
 #include "lib/base/cleanup.h"
 #include "lib/wire/scripts.h"
-#include "tests/sim/model.h"
+#include "tests/sim/sim.h"
 
 enum { PACK_HEAD_BYTES = 4 };
 
@@ -192,6 +192,19 @@ lua_unpack_list(lua_State *l)
 
 /* ---- scripts ---- */
 
+static int
+compile(const struct script_text *script)
+{
+	char *text = mutant_script(script->name, script->text);
+
+	if (luaL_loadbuffer(lua, text, strlen(text), script->name) != 0) {
+		fprintf(stderr, "sim: %s\n", lua_tostring(lua, -1));
+		abort();
+	}
+	free(text);
+	return luaL_ref(lua, LUA_REGISTRYINDEX);
+}
+
 void
 script_init(void)
 {
@@ -207,14 +220,8 @@ script_init(void)
 	luaL_register(lua, "redis", redis);
 	luaL_register(lua, "cmsgpack", cmsgpack);
 	lua_settop(lua, 0);
-	for (int i = 0; i < SCRIPT_ALL_COUNT; i++) {
-		if (luaL_loadbuffer(lua, script_texts[i].text, script_texts[i].len,
-			    script_texts[i].name) != 0) {
-			fprintf(stderr, "sim: %s\n", lua_tostring(lua, -1));
-			abort();
-		}
-		compiled[i] = luaL_ref(lua, LUA_REGISTRYINDEX);
-	}
+	for (int i = 0; i < SCRIPT_ALL_COUNT; i++)
+		compiled[i] = compile(&script_texts[i]);
 }
 
 void

@@ -5,7 +5,7 @@
  *
  * Prints one line per family (and per scenario); a schedule that breaks an invariant is
  * named, with what it was that broke, and the same seed with --trace shows how it came to
- * that.
+ * that. The last family are deliberate faults, each of which must break some.
  */
 #include <inttypes.h>
 #include <malloc.h>
@@ -24,12 +24,15 @@ enum {
 	KEEP_BYTES = 64 << 20,
 	FAILURES_MAX = 5, /* these will do */
 	SCENARIO_SEEDS = 300,
+	MUTANT_SEEDS = 300,
 };
 
 static const char *const families[] = {"calm", "cuts", "outages", "deaths", "freezes",
 	"drains", "refusals", "flushes", "all", "limits"};
 
 enum { FAMILIES = ARRAY_LEN(families) };
+
+#define MUTANTS "mutants"
 
 /* Few enough to be loaded once; what they differ in is what schedules are made of. */
 static const char *const config_texts[] = {
@@ -150,6 +153,7 @@ run_schedule(int family, uint64_t seed)
 	return !world.has_failed;
 }
 
+/* NULL: there is none any more. */
 static const char *
 name_of(int family)
 {
@@ -172,6 +176,39 @@ run_family(int family, uint64_t first, long count)
 			name_of(family), seed);
 	}
 	printf("%s: %s\n", name_of(family), failed ? "FAILED" : "ok");
+	return failed;
+}
+
+/* Of all families and scenarios in turn: what each finds is another matter. */
+static bool
+is_found_out(uint64_t first)
+{
+	for (uint64_t seed = first; seed < first + MUTANT_SEEDS; seed++)
+		for (int i = 0; name_of(i); i++)
+			if (!run_schedule(i, seed))
+				return true;
+	return false;
+}
+
+/* How many of them are not. */
+static long
+run_mutants(uint64_t first)
+{
+	long failed = 0;
+
+	for (size_t i = 0; mutants[i]; i++) {
+		bool is_found;
+
+		mutant_set(mutants[i]);
+		script_end();
+		script_init();
+		is_found = is_found_out(first);
+		failed += !is_found;
+		printf("without %s: %s\n", mutants[i], is_found ? "ok" : "FAILED");
+	}
+	mutant_set(NULL);
+	script_end();
+	script_init();
 	return failed;
 }
 
@@ -221,7 +258,7 @@ run_wish(const struct wish *w)
 {
 	long failed = 0;
 
-	for (int i = 0; i < FAMILIES || name_of(i); i++)
+	for (int i = 0; name_of(i); i++)
 		if (w->is_list)
 			puts(name_of(i));
 		else if (!w->family || !strcmp(w->family, name_of(i)))
@@ -229,6 +266,10 @@ run_wish(const struct wish *w)
 				i < FAMILIES || w->count < SCENARIO_SEEDS
 					? w->count
 					: SCENARIO_SEEDS);
+	if (w->is_list)
+		puts(MUTANTS);
+	else if (!w->family || !strcmp(w->family, MUTANTS))
+		failed += run_mutants(w->seed);
 	return failed;
 }
 

@@ -7,6 +7,7 @@
  *	steps.c     what may happen next, and makes it happen
  *	faults.c    what goes wrong, and what people do: submit, cancel, pause ...
  *	scenarios.c what has gone wrong once
+ *	mutants.c   faults that must be found
  *	jobs.c      the jobs: what was submitted, run, recorded
  *	check.c     the invariants
  *	check_run.c those of a job that is about to run
@@ -45,7 +46,7 @@ struct node {
 	bool has_stopped;     /* it left its loop */
 	struct trouble troubles[TROUBLES_MAX]; /* one after the other */
 	size_t trouble_count;
-	int64_t drain_ms; /* when it was told to stop; 0: never */
+	bool is_hurried; /* told to stop twice */
 	struct daemon daemon;
 	struct loop_timer *timers[TIMERS_MAX];
 	size_t timer_count;
@@ -137,6 +138,18 @@ struct scenario {
 };
 
 extern const struct scenario scenarios[];
+
+/* ---- mutants.c ---- */
+
+extern const char *const mutants[]; /* to the NULL */
+
+/* It is in force until another one is, or NULL: none. Scripts are to be loaded anew. */
+void mutant_set(const char *name);
+bool mutant_is_set(void);
+
+/* What takes the place of what the daemon has; the text is the caller's to free. */
+int64_t mutant_retry_max_ms(int64_t retry_max_ms);
+char *mutant_script(const char *name, const char *text);
 
 /* ---- jobs.c ---- */
 
