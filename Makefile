@@ -9,6 +9,8 @@ SCDOC     ?= scdoc
 ARGS      ?=
 
 comma     := ,
+# What install-deps.sh is to bring for another compiler than the usual one.
+COMPILER  := $(if $(filter clang,$(notdir $(firstword $(CC)))),clang)
 SAN_DIR   := $(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 BUILD     ?= build$(SAN_DIR)
 OPT       ?= $(if $(SAN),-O1,-O2)
@@ -62,7 +64,8 @@ help:
 	@echo 'make            stintd, stintctl, stint-host, libstint.so, libstint.a and the'
 	@echo '                example plugin in build/'
 	@echo 'make demo       see it work: installs what it needs, runs jobs with a private Redis'
-	@echo 'make check      all tests, also under sanitizers (installs what it needs)'
+	@echo 'make check      all tests, also under sanitizers (installs what it needs);'
+	@echo '                CC=clang, ARGS="--stage unit man" for some'
 	@echo 'make torture    jobs and faults until it breaks;  ARGS="--seed N --jobs N --faults N"'
 	@echo 'make lint       format, layers, clang-tidy;   make format: lay the code out'
 	@echo 'make bench      the benchmarks, as ratios;    ARGS="--only drain" for some'
@@ -70,7 +73,8 @@ help:
 	@echo 'make install    DESTDIR= PREFIX=/usr/local;   make uninstall takes it away again'
 	@echo 'make deb        the Debian packages, in build/deb'
 	@echo 'make check-systemd  the packages under systemd, in containers (as root)'
-	@echo 'make check-debian-13  the usual tests on Debian 13, in a container (as root)'
+	@echo 'make check-debian-13  the usual tests on Debian 13, in a container (as root);'
+	@echo '                CC=clang, ARGS="-k pause" for some'
 	@echo 'make clean      remove build/'
 	@echo 'make SAN=address,undefined | SAN=thread       a sanitizer build in build/san-...'
 	@echo 'make V=1        show the commands; CI=1: warnings are errors; CC=clang'
@@ -160,7 +164,7 @@ $(BUILD)/tests/sim: $(SIM_OBJ) $(SIM_DAEMON) $(WIRE_OBJ) $(BUILD)/libstint.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -llua5.1
 
 check:
-	@packaging/install-deps.sh check
+	@packaging/install-deps.sh check $(COMPILER)
 	@CI=1 /usr/bin/python3 tests/run.py $(ARGS)
 
 lint: export LINT_CFLAGS = $(ALL_CFLAGS)

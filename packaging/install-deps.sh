@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and that are missing; nothing else.
-#   install-deps.sh build|run|check|lint|bench|deb|systemd ...
+#   install-deps.sh build|run|check|clang|lint|bench|deb|systemd ...
 # As root, or through sudo. Does nothing, and needs no rights, when all is there.
 set -eu
 
@@ -16,6 +16,8 @@ check="$check nodejs"
 check="$check valgrind g++"
 # its journalctl reads the catalogue of messages
 check="$check systemd"
+# another compiler, for those who ask for it, with its sanitizers
+clang='clang libclang-rt-dev'
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis nodejs"
 deb="$build build-essential dpkg-dev debhelper dh-python pkg-config scdoc"
@@ -28,6 +30,7 @@ for purpose in "$@"; do
     build) wanted="$wanted $build" ;;
     run) wanted="$wanted $run" ;;
     check) wanted="$wanted $check" ;;
+    clang) wanted="$wanted $clang" ;;
     lint) wanted="$wanted $lint" ;;
     bench) wanted="$wanted $bench" ;;
     deb) wanted="$wanted $deb" ;;

@@ -60,9 +60,9 @@ deb:
 # Boots small systems in containers; root only. See tests/systemd.
 check-systemd:
 	@packaging/install-deps.sh check deb systemd
-	@/usr/bin/python3 tests/run.py --only systemd
+	@/usr/bin/python3 tests/run.py --stage systemd
 
-# Unit and integration tests on Debian 13 (gcc; the build also with clang), in a container.
+# The usual tests without their sanitizers on Debian 13, in a container. With CC=clang by clang.
 check-debian-13:
 	@packaging/install-deps.sh systemd
-	@/usr/bin/python3 tests/run.py --only debian-13
+	@/usr/bin/python3 tests/run.py --stage debian-13 $(ARGS)

@@ -44,10 +44,16 @@ def static_library(name, variable):
 
 
 @pytest.fixture(scope="session")
+def compiler():
+    """The one that has made what is tested: their sanitizers do not mix."""
+    return os.environ.get("CC", "gcc")
+
+
+@pytest.fixture(scope="session")
 def tsan_library():
     return static_library("san-thread", "SAN=thread")
 
 
 @pytest.fixture(scope="session")
 def valgrind_library():
-    return static_library("valgrind", "CPPFLAGS=-DSTINT_VALGRIND")
+    return static_library("valgrind", "CPPFLAGS=-DSTINT_VALGRIND -gdwarf-4")

@@ -14,9 +14,9 @@ HELGRIND = ["valgrind", "-q", "--tool=helgrind", f"--error-exitcode={HELGRIND_FO
 TIMEOUT_S = 120
 
 
-def build(folder, library, *options):
+def build(compiler, folder, library, *options):
     program = folder / "handover"
-    subprocess.run(["gcc", "-std=c11", "-g", "-O1", *options, "-Wall", "-Wextra", "-Werror",
+    subprocess.run([compiler, "-std=c11", "-g", "-O1", *options, "-Wall", "-Wextra", "-Werror",
                     f"-I{ROOT}/lib/include", HERE / "handover.c", library, "-pthread",
                     "-o", program], check=True)
     return program
@@ -27,8 +27,8 @@ def run(*command):
                           timeout=TIMEOUT_S, env={"PATH": "/usr/bin:/bin"})
 
 
-def test_tsan(tsan_library, tmp_path):
-    program = build(tmp_path, tsan_library, "-fsanitize=thread")
+def test_tsan(compiler, tsan_library, tmp_path):
+    program = build(compiler, tmp_path, tsan_library, "-fsanitize=thread")
     done = run(program, "race")
     assert done.returncode == TSAN_FOUND
     assert "WARNING: ThreadSanitizer: data race" in done.stderr
@@ -37,8 +37,8 @@ def test_tsan(tsan_library, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "2000\n", "")
 
 
-def test_helgrind(valgrind_library, tmp_path):
-    program = build(tmp_path, valgrind_library)
+def test_helgrind(compiler, valgrind_library, tmp_path):
+    program = build(compiler, tmp_path, valgrind_library, "-gdwarf-4")
     done = run(*HELGRIND, program, "race")
     assert done.returncode == HELGRIND_FOUND
     assert "Possible data race" in done.stderr
