@@ -21,17 +21,12 @@ tell_json(const struct ctl_opts *o, const char *id, enum client_job_state state)
 
 /* Where it was; of a running job also how far it had come, if it told. */
 static void
-tell_text(struct client *c, const struct ctl_opts *o, const char *id,
-	enum client_job_state state)
+tell_text(const char *id, enum client_job_state state, const struct progress *progress)
 {
-	struct stint_err err = {0};
-	struct progress progress;
-
 	printf("%s: cancel requested, it was %s", id, client_job_state_name(state));
-	if (state == CLIENT_JOB_RUNNING &&
-		client_progress(c, o->queue, id, &progress, &err) == 0)
-		printf(", %d%%%s%s", progress.percent, *progress.note ? ": " : "",
-			progress.note);
+	if (state == CLIENT_JOB_RUNNING && progress)
+		printf(", %d%%%s%s", progress->percent, *progress->note ? ": " : "",
+			progress->note);
 	putchar('\n');
 }
 
@@ -40,8 +35,10 @@ run(const struct ctl_opts *o, char **args, int count)
 {
 	cleanup(client_freep) struct client *c = NULL;
 	enum client_job_state state;
-	struct stint_err err = {0};
+	struct stint_err err = {0}, unknown = {0};
 	const char *id = args[0];
+	struct progress progress;
+	bool has_told;
 	int code;
 
 	(void)count;
@@ -50,6 +47,9 @@ run(const struct ctl_opts *o, char **args, int count)
 		code = where_connect(o, &c);
 	if (code != 0)
 		return code;
+	/* before: a daemon may be so quick that it is gone after */
+	has_told =
+		!o->is_json && client_progress(c, o->queue, id, &progress, &unknown) == 0;
 	if (client_cancel(c, o->queue, id, &state, &err) < 0)
 		return ctl_fail(&err);
 	if (o->is_json)
@@ -62,7 +62,7 @@ run(const struct ctl_opts *o, char **args, int count)
 		       "and no daemon has read it yet\n",
 			id);
 	else
-		tell_text(c, o, id, state);
+		tell_text(id, state, has_told ? &progress : NULL);
 	return EXIT_OK;
 }
 

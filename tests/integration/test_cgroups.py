@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from gates import status_of
 from util import STINTD, for_others, is_drained, result, run, submit, wait_until
 
 WORKER = str(Path(__file__).with_name("worker.py"))
@@ -184,6 +185,7 @@ def test_what_a_killed_daemon_has_left_is_removed_by_the_next(grouped, unit, cli
     others = [p for p in map(int, (unit.root / "stintd" / "cgroup.procs").read_text().split())]
     for other in others:
         os.kill(other, signal.SIGSTOP)
+    wait_until(lambda: all(status_of(other)[1] == "T" for other in others), "all to stop")
     for other in [daemon.process.pid, *others]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(other, signal.SIGKILL)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from gates import is_alive
 from util import for_others, is_drained, result, run, submit, wait_until
 
 HERE = Path(__file__).parent
@@ -100,7 +101,8 @@ def test_only_its_own_job_suffers(stintd, client, folder, kind, crime):
         Path(f"{folder}/pid").unlink(missing_ok=True)
     Path(f"{folder}/end").touch()
     assert {result(client, job)["output"].strip() for job in beside} == {"survived"}
-    assert run(client, "warm", "pid")["output"] == warm
+    # in this slot or another one: which of them is free first, nobody promises
+    assert is_alive(int(warm)) and run(client, "warm", "pid")["status"] == "ok"
     wait_until(lambda: is_drained(client), "drained")
     assert daemon.process.poll() is None
     daemon.stop()
