@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <stint/clock.h>
+#include "daemon/ask.h"
 #include "daemon/obs/log.h"
 #include "daemon/obs/log_ids.h"
 #include "daemon/obs/notify.h"
@@ -240,16 +241,17 @@ log_state(struct daemon *d)
 }
 
 static void
-on_signal(void *arg, int signo)
+on_signal(void *arg, const struct signalfd_siginfo *signal)
 {
 	struct daemon *d = arg;
+	const int signo = (int)signal->ssi_signo;
 
 	switch (signo) {
 	case SIGTERM:
 	case SIGINT:
 		return stop(d, signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	case SIGHUP:
-		return daemon_reload(d);
+		return ask_answer(signal, daemon_reload(d));
 	case SIGTSTP:
 		return set_quiet(d, true);
 	case SIGCONT:

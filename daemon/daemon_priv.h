@@ -171,7 +171,8 @@ size_t daemon_string_limit(const struct config *config);
 /* Read the queues of the configuration in force. 0 or -ENOMEM. */
 int daemon_apply_queues(struct daemon *d);
 
-/* Take over what the file says now; a faulty file keeps the old configuration. */
-void daemon_reload(struct daemon *d);
+/* Take over what the file says now; a faulty file keeps the old configuration, and so does
+ * a daemon that stops. True: what the file says is in force. */
+bool daemon_reload(struct daemon *d);
 
 #endif

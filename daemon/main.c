@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include "daemon/ask.h"
 #include "daemon/daemon.h"
 #include "daemon/dev.h"
 #include "daemon/handler/plugins.h"
@@ -16,6 +18,7 @@
 
 static const char usage[] =
 	"usage: stintd [--config FILE] [--check | --dev]\n"
+	"       stintd --reload PID\n"
 	"\n"
 	"Reads jobs from Redis Streams, runs them in a pool of workers and writes their\n"
 	"results back. Stays in the foreground; SIGTERM stops it gracefully.\n"
@@ -23,6 +26,7 @@ static const char usage[] =
 	"  -c, --config FILE  the configuration (default " DEFAULT_CONFIG ")\n"
 	"      --check        check the configuration, say what is wrong with it, and "
 	"exit\n"
+	"      --reload PID   have a daemon read its configuration again, and wait\n"
 	"      --dev          try it out: with a private redis-server, and, without\n"
 	"                     --config, a few handlers that are built in\n"
 	"  -h, --help         this text\n"
@@ -34,18 +38,34 @@ static const char usage[] =
 
 struct args {
 	const char *config;
+	pid_t reload; /* 0: no */
 	bool is_check;
 	bool is_dev;
 	int exit_code; /* -1: go on */
 };
 
+/* 0: it is none. */
+static pid_t
+parse_pid(const char *text)
+{
+	char *end;
+	long pid;
+
+	if (*text < '1' || *text > '9')
+		return 0;
+	errno = 0;
+	pid = strtol(text, &end, 10);
+	return errno == 0 && !*end && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
 static void
 parse_args(int argc, char **argv, struct args *args)
 {
-	enum { OPT_CHECK = 256, OPT_DEV };
+	enum { OPT_CHECK = 256, OPT_RELOAD, OPT_DEV };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, OPT_CHECK},
+		{"reload", required_argument, NULL, OPT_RELOAD},
 		{"dev", no_argument, NULL, OPT_DEV},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
@@ -62,6 +82,17 @@ parse_args(int argc, char **argv, struct args *args)
 		case OPT_CHECK:
 			args->is_check = true;
 			break;
+		case OPT_RELOAD:
+			args->reload = parse_pid(optarg);
+			if (args->reload > 0)
+				break;
+			fprintf(stderr,
+				"stintd: --reload: expected a process id, got \"%s\", "
+				"see "
+				"stintd --help\n",
+				optarg);
+			args->exit_code = EXIT_USAGE;
+			return;
 		case OPT_DEV:
 			args->is_dev = true;
 			break;
@@ -180,6 +211,8 @@ main(int argc, char **argv)
 	parse_args(argc, argv, &args);
 	if (args.exit_code >= 0)
 		return args.exit_code;
+	if (args.reload > 0)
+		return ask_reload(args.reload);
 	daemon_signals(&signals);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);

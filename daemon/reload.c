@@ -120,14 +120,14 @@ load(struct daemon *d, struct config **ret, struct buf *faults)
 	return r;
 }
 
-void
+bool
 daemon_reload(struct daemon *d)
 {
 	cleanup(buf_fini) struct buf faults = {0};
 	struct config *config;
 
 	if (d->drain.state != DRAIN_RUNNING)
-		return;
+		return false;
 	notify_reloading();
 	d->is_file_faulty = load(d, &config, &faults) < 0;
 	if (d->is_file_faulty) {
@@ -144,4 +144,5 @@ daemon_reload(struct daemon *d)
 	if (d->is_ready)
 		daemon_set_status(d, notify_ready);
 	daemon_poke(d);
+	return !d->is_file_faulty;
 }

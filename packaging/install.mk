@@ -15,11 +15,8 @@ TMPFILES_DIR   ?= $(PREFIX)/lib/tmpfiles.d
 # and a service of type "simple".
 NOTIFY_RELOAD  ?= $(shell pkg-config --atleast-version=253 systemd 2>/dev/null && echo yes)
 
-RELOAD_NEW     := Type=notify-reload
-# The shell's own kill: a small Debian has no /bin/kill.
-RELOAD_OLD     := Type=notify\nExecReload=/bin/sh -c "kill -HUP $${MAINPID}"
-RELOAD         := $(if $(NOTIFY_RELOAD),$(RELOAD_NEW),$(RELOAD_OLD))
-UNIT_COMMON     = s|@RELOAD@|$(RELOAD)|; s|@SBINDIR@|$(PREFIX)/sbin|; s|@DATADIR@|$(PREFIX)/share/stint|
+UNIT_TYPE      := $(if $(NOTIFY_RELOAD),notify-reload,notify)
+UNIT_COMMON     = s|@TYPE@|$(UNIT_TYPE)|; s|@SBINDIR@|$(PREFIX)/sbin|; s|@DATADIR@|$(PREFIX)/share/stint|
 UNIT_OF_ONE     = s|@CONFIG@|/etc/stint/stint.yaml|; s|@TITLE@||; s|@UNIT@|stintd.service|; \
                   /@CREDENTIAL@/d
 UNIT_OF_MANY    = s|@CONFIG@|/etc/stint/%i.yaml|; s|@TITLE@| %i|; s|@UNIT@|stintd@.service|; \

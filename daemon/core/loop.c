@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <stint/clock.h>
 #include "lib/base/cleanup.h"
 
@@ -17,7 +16,7 @@ on_signal_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
-		l->on_signal(l->arg, (int)info.ssi_signo);
+		l->on_signal(l->arg, &info);
 }
 
 /* Timers by a clock that does not lag: with libevent's usual one, a long wait ends
@@ -37,7 +36,8 @@ new_base(void)
 
 int
 loop_init(struct loop *l, const sigset_t *signals,
-	void (*on_signal)(void *arg, int signo), void *arg, struct stint_err *err)
+	void (*on_signal)(void *arg, const struct signalfd_siginfo *signal), void *arg,
+	struct stint_err *err)
 {
 	l->on_signal = on_signal;
 	l->arg = arg;

@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <sys/signalfd.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stint/err.h>
@@ -18,13 +19,14 @@ struct loop {
 	struct event_base *base;
 	int signal_fd;
 	struct event signal_event;
-	void (*on_signal)(void *arg, int signo);
+	void (*on_signal)(void *arg, const struct signalfd_siginfo *signal);
 	void *arg;
 };
 
 /* @signals: delivered to @on_signal; they must be blocked already. */
 int loop_init(struct loop *l, const sigset_t *signals,
-	void (*on_signal)(void *arg, int signo), void *arg, struct stint_err *err);
+	void (*on_signal)(void *arg, const struct signalfd_siginfo *signal), void *arg,
+	struct stint_err *err);
 void loop_fini(struct loop *l);
 
 /* Until loop_stop(). 0 or -EIO. */

@@ -1,10 +1,11 @@
 """SIGHUP: what changes, that no job notices, and that a faulty file changes nothing."""
 import signal
+import subprocess
 import time
 
 import pytest
 from gates import Gate, group, reload, wait_dump
-from util import result, run, submit, wait_until
+from util import STINTD, result, run, submit, wait_until
 
 ECHO = {"command": ["cat"]}
 
@@ -196,3 +197,61 @@ def test_many_reloads_under_load_lose_nothing(stintd, client, folder):
     with open(f"{folder}/runs", encoding="ascii") as runs:
         assert sorted(runs.read().split()) == sorted(job for job, _ in jobs)
     wait_until(lambda: group(client, "a")[1] == group(client, "b")[1] == 0, "nothing is pending")
+
+
+# stintd --reload: a reload that is waited for
+
+
+def ask(pid, timeout_s=60):
+    done = subprocess.run([STINTD, "--reload", str(pid)], capture_output=True, text=True,
+                          timeout=timeout_s)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_who_asks_for_a_reload_waits_until_it_is_in_force(stintd, client):
+    daemon = stintd({"handlers": {"say": says("old")}})
+    for word in ("new", "newer"):
+        daemon.write_config({"handlers": {"say": says(word)}})
+        assert ask(daemon.process.pid) == (0, "")
+        assert daemon.log().count("configuration reloaded") == (1 if word == "new" else 2)
+        assert run(client, "say")["output"] == word
+
+
+def test_who_asks_for_a_reload_is_told_that_the_old_configuration_stays(stintd, client):
+    daemon = stintd({"handlers": {"say": says("old")}})
+    daemon.write_config({"concurrency": "many"})
+    pid = daemon.process.pid
+    assert ask(pid) == (78, f"stintd: process {pid}: the new configuration is not in force;"
+                            " its log says why\n")
+    assert "configuration fault" in daemon.log()
+    assert run(client, "say")["output"] == "old"
+
+
+def test_a_daemon_that_does_not_answer_is_waited_for_and_asked_again(stintd, client):
+    daemon = stintd({"handlers": {"say": says("old")}})
+    daemon.signal(signal.SIGSTOP)
+    daemon.signal(signal.SIGHUP)  # what the question is lost in: there is only one at a time
+    daemon.write_config({"handlers": {"say": says("new")}})
+    asker = subprocess.Popen([STINTD, "--reload", str(daemon.process.pid)])
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            asker.wait(0.2)
+        daemon.signal(signal.SIGCONT)
+        assert asker.wait(20) == 0
+    finally:
+        asker.kill()
+        asker.wait()
+    assert run(client, "say")["output"] == "new"
+
+
+def test_nobody_answers_for_a_process_that_is_gone():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert ask(gone.pid) == (69, f"stintd: process {gone.pid}: No such process\n")
+
+
+@pytest.mark.parametrize("pid", ["0", "-1", "+5", "1x", "", "99999999999999999999", "main"])
+def test_a_reload_is_asked_of_a_process_id(pid):
+    done = subprocess.run([STINTD, "--reload", pid], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert f'expected a process id, got "{pid}"' in done.stderr

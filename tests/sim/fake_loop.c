@@ -73,7 +73,8 @@ loop_stop(struct loop *l)
 /* daemon_run() is linked, but not called. */
 int
 loop_init(struct loop *l, const sigset_t *signals,
-	void (*on_signal)(void *arg, int signo), void *arg, struct stint_err *err)
+	void (*on_signal)(void *arg, const struct signalfd_siginfo *signal), void *arg,
+	struct stint_err *err)
 {
 	(void)l;
 	(void)signals;
