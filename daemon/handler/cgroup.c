@@ -263,20 +263,20 @@ try_leaf(struct cgroup *cg)
 	return r;
 }
 
-/* Whose group is the root, @own or the one above? */
+/* Whose group is the root, @own or the one above? A group that systemd has made for the
+ * daemon below the one that it marked is the user's, too, so the marks come first. */
 static int
 choose_root(struct cgroup *cg, const char *own, bool *ret_is_below)
 {
 	const char *slash = strrchr(own, '/');
+	const bool is_own_marked = is_marked(own);
 
-	*ret_is_below = false;
-	if (is_marked(own) || is_own(own)) {
-		snprintf(cg->root, sizeof cg->root, "%s", own);
-		return 0;
-	}
 	snprintf(cg->root, sizeof cg->root, "%.*s", slash ? (int)(slash - own) : 0, own);
-	*ret_is_below = true;
-	return *cg->root && is_marked(cg->root) ? 0 : -EPERM;
+	*ret_is_below = !is_own_marked && *cg->root && is_marked(cg->root);
+	if (*ret_is_below)
+		return 0;
+	snprintf(cg->root, sizeof cg->root, "%s", own);
+	return is_own_marked || is_own(own) ? 0 : -EPERM;
 }
 
 static void

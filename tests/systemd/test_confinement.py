@@ -109,6 +109,28 @@ def test_sudo_lets_handlers_have_more_rights(box):
     assert tell(box, box.submit("root")) == "0"
 
 
+def test_a_subgroup_of_systemd_is_where_the_daemon_stays(box, suite):
+    box.write("/etc/systemd/system/stintd.service.d/subgroup.conf",
+              "[Service]\nDelegateSubgroup=main\n")
+    box("systemctl", "daemon-reload")
+    box.configure({"handlers": {"hold": shell("cat /proc/self/cgroup >&2; exec sleep 600")}})
+    # systemd before 254 does not know of it: the daemon makes one of its own
+    own = "stintd" if suite == "bookworm" else "main"
+    tree = "/sys/fs/cgroup/system.slice/stintd.service"
+    assert box("grep", "^0::", f"/proc/{box.pid()}/cgroup") == (
+        f"0::/system.slice/stintd.service/{own}\n")
+    job = box.submit("hold")
+    [leaf] = wait_until(lambda: [name for name in box("ls", tree).split()
+                                 if name.startswith("job-")], "the group of the job")
+    assert box.ok("test", "-w", f"{tree}/{leaf}/cgroup.kill")
+    wait_until(lambda: box("cat", f"{tree}/{leaf}/cgroup.procs"), "the job in its group")
+    folders = set(box("find", tree, "-mindepth", "1", "-type", "d", "-printf", "%P\n").split())
+    assert folders == {own, leaf}
+    box("stintctl", "cancel", job)
+    assert box.result(job)["status"] == "cancelled"
+    wait_until(lambda: leaf not in box("ls", tree), "the group to be removed")
+
+
 def test_a_socket_unit_hands_its_descriptor_over(box):
     """The service is laid out for one; what would read it comes with the http listener."""
     box("systemctl", "stop", "stintd")
