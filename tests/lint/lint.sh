@@ -26,7 +26,8 @@ check() {
 }
 
 shell_files() {
-    find .ci config lib packaging tests -name '*.sh' -o -path .ci/run | sort
+    find .ci config lib packaging tests -name '*.sh' -o -path .ci/run \
+        -o -path 'packaging/debian/*.p[or]*' | sort
 }
 
 lua_files() {

@@ -238,8 +238,25 @@ def test_an_upgrade_loses_no_job(bare_box):
     assert [box.result(job)["output"] for job in rest] == [str(n) for n in range(20)]
 
 
-# What the system itself writes, and what must outlive a package: its user, whose number may
-# be on files.
+def test_an_upgrade_restarts_the_instances_that_run_and_loses_no_job(bare_box):
+    box = bare_box
+    box.install(folder="/deb/older")
+    config = {"queues": ["other"], "shutdown_timeout": "1s", "handlers": {"hold": HOLD}}
+    box.configure(config, unit="stintd@two", how="start")
+    box.write("/etc/stint/idle.yaml", json.dumps(config))
+    before = box.show("stintd@two", "MainPID")
+    job = box.redis("XADD", "stint:{other}:jobs", "*", "handler", "hold")
+    wait_until(lambda: box.show("stintd@two", "StatusText").startswith("1/2 busy"), "the job")
+    box.install()
+    assert box.show("stintd@two", "ActiveState") == "active"
+    assert box.show("stintd@two", "MainPID") not in (before, "0")
+    assert box.show("stintd@idle", "ActiveState") == "inactive"
+    box("touch", "/etc/stint/open")
+    told = wait_until(lambda: box.redis("GET", f"stint:{{other}}:result:{job}"), "the result")
+    assert (json.loads(told)["output"], json.loads(told)["attempt"]) == ("done\n", 1)
+
+
+# What the system itself writes, and the files that also hold the other users.
 NOT_OURS = ("/var/log/", "/var/lib/dpkg/", "/var/cache/", "/var/lib/systemd/", "/var/tmp/",
             "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid",
             "/etc/subgid", "/etc/.pwd.lock", "/var/lib/redis/", "/var/lib/valkey/", "/tmp/")
@@ -255,11 +272,42 @@ def test_a_purge_leaves_nothing(bare_box):
     box = bare_box
     before = files(box)
     box.install()
-    box.configure({"handlers": {"upper": UPPER}})
-    assert box.do("upper", "x")["output"] == "X"
+    box("install", "-D", "/usr/share/stint/systemd/files.conf",
+        "/run/systemd/system/stintd.service.d/files.conf")
+    box("systemctl", "daemon-reload")
+    box.configure({"handlers": {"keep": {"command": ["/bin/sh", "-c", "echo > /var/lib/stint/x"]}}})
+    box.configure({}, unit="stintd@two", how="enable")
+    box("systemctl", "start", "stintd@two")
+    assert box.do("keep")["status"] == "ok"
     assert files(box) - before
+    box("rm", "-r", "/run/systemd/system/stintd.service.d")
     box("dpkg", "-P", "stintd")
+    # a configuration that the package did not bring stays, as root's alone
+    assert files(box) - before == {"/etc/stint", "/etc/stint/two.yaml"}
+    assert box("stat", "-c", "%U:%G", "/etc/stint/two.yaml").strip() == "root:root"
+    box("rm", "-r", "/etc/stint")
     assert files(box) == before
+    assert "stint" not in box("cat", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
+    assert box.show("stintd@two", "LoadState") == "not-found"
     assert box.show("stintd", "LoadState") == "not-found"
     assert "stint" not in box("ls", "-R", "/var/lib/systemd", "/run/systemd/system")
     assert not box.ok("test", "-e", "/sys/fs/cgroup/system.slice/stintd.service")
+
+
+def test_a_purge_leaves_a_user_that_is_needed(bare_box):
+    box = bare_box
+    box.install()
+    box("sh", "-c", "setpriv --reuid=stint --clear-groups sleep 600 > /dev/null 2>&1 & ")
+    wait_until(lambda: "stint" in box("sh", "-c", "stat -c %U /proc/[0-9]*"), "the process")
+    box("systemctl", "stop", "stintd")
+    box("dpkg", "-P", "stintd")
+    assert box.ok("getent", "passwd", "stint")
+
+
+def test_a_purge_leaves_a_user_that_was_there_before(bare_box):
+    box = bare_box
+    box("useradd", "--system", "--user-group", "--comment", "somebody", "stint")
+    box.install()
+    assert box("stat", "-c", "%U", f"/proc/{box.pid()}").strip() == "stint"
+    box("dpkg", "-P", "stintd")
+    assert "somebody" in box("getent", "passwd", "stint") and box.ok("getent", "group", "stint")
