@@ -208,10 +208,9 @@ set_quiet(struct daemon *d, bool is_quiet)
 	log_info(is_quiet ? "quiet: fetching stops, jobs go on" : "fetching again");
 	fetch_pause(d->fetch, is_quiet);
 	claim_pause(d->claim, is_quiet);
-	if (is_quiet) {
-		dispatch_put_aside(d->dispatch, NULL);
+	dispatch_set_quiet(d->dispatch, is_quiet);
+	if (is_quiet)
 		daemon_unblock(d);
-	}
 	daemon_poke(d);
 }
 

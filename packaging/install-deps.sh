@@ -16,8 +16,8 @@ check="$check nodejs"
 check="$check valgrind g++"
 # its journalctl reads the catalogue of messages
 check="$check systemd"
-# another compiler, for those who ask for it, with its sanitizers
-clang='clang libclang-rt-dev'
+# another compiler, for those who ask for it, with its sanitizers, and what names their lines
+clang='clang libclang-rt-dev llvm'
 lint="$build binutils clang clang-format clang-tidy g++ libcmocka-dev liblua5.1-0-dev lua5.1 python3 shellcheck"
 bench="$build $run python3 python3-redis nodejs"
 deb="$build build-essential dpkg-dev debhelper dh-python pkg-config scdoc"

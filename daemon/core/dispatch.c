@@ -41,6 +41,7 @@ struct dispatch {
 	size_t fresh_count;
 	size_t out_count; /* with the workers, begun or not */
 	struct lanes *lanes;
+	bool is_quiet;
 	size_t skimmed; /* were put aside since one came that could run */
 
 	int64_t run_us; /* moving average of how long a job runs; 0: nothing known */
@@ -91,6 +92,8 @@ dispatch_add(struct dispatch *d, struct attempt *a)
 		d->skimmed = 0;
 		return add_fresh(d, a);
 	case LANES_WAIT:
+		if (d->is_quiet && lanes_remove(d->lanes, a))
+			put_aside(d, a);
 		return;
 	case LANES_ASIDE:
 		d->skimmed++;
@@ -254,6 +257,14 @@ dispatch_put_aside(struct dispatch *d, const struct queue *q)
 
 	while ((a = lanes_pop(d->lanes, q)))
 		put_aside(d, a);
+}
+
+void
+dispatch_set_quiet(struct dispatch *d, bool is_quiet)
+{
+	d->is_quiet = is_quiet;
+	if (is_quiet)
+		dispatch_put_aside(d, NULL);
 }
 
 bool

@@ -48,6 +48,10 @@ struct aside_room dispatch_room(
 /* Put aside what waits because its handler is at its limit, of @q, or NULL: of all. */
 void dispatch_put_aside(struct dispatch *d, const struct queue *q);
 
+/* Nobody is to wait here: who does is put aside, and who comes later, from a read that
+ * was on its way, as well. */
+void dispatch_set_quiet(struct dispatch *d, bool is_quiet);
+
 /* Give up one that waits so; it is the caller's. False: it does not. */
 bool dispatch_remove(struct dispatch *d, struct attempt *a);
 

@@ -315,6 +315,26 @@ def test_pause_and_quiet_leave_none_waiting(stintd, client, gate):
     assert len(gate.started()) == 100
 
 
+def test_who_comes_while_it_is_quiet_does_not_wait_either(proxy, stintd, client, gate):
+    daemon = stintd({"concurrency": 4, "handlers": {"slow": gate.handler(concurrency=1)}},
+                    url=proxy.url)
+    submit_many(client, "slow", 100)
+    gate.wait_started(1)
+    wait_put_aside(client, "slow", 35)
+    daemon.signal(signal.SIGTSTP)
+    wait_put_aside(client, "slow", 99)
+    proxy.stall("down")
+    daemon.signal(signal.SIGCONT)
+    wait_put_aside(client, "slow", 35)  # they are on their way
+    daemon.signal(signal.SIGTSTP)
+    wait_until(lambda: daemon.log().count("quiet: fetching stops") == 2, "it to be quiet")
+    proxy.go_on()
+    wait_put_aside(client, "slow", 99)
+    daemon.signal(signal.SIGCONT)
+    gate.open()
+    wait_until(lambda: is_drained(client), "all are done")
+
+
 def test_a_handler_that_nobody_knows_any_more(stintd, client, gate):
     config = {"concurrency": 4, "shutdown_timeout": "100ms"}
     daemon = stintd({**config, "handlers": {"slow": gate.handler("tidy", concurrency=1)}})
