@@ -49,7 +49,7 @@ OF_LIBRARY = (r"^test_(ctx|chan|select|wg|pool|conc_stress|after|deadlock_silent
 class Count:
     passed = 0
     failed = 0
-    skipped = 0  # what this machine has no means for; pytest says why
+    skipped = 0  # what this machine has no means for; it is told which, and pytest says why
 
 
 def build_folder(kind=""):
@@ -88,14 +88,15 @@ def unit_programs(folder, only, at_once, wrapper=()):
         return unit_program(folder / "tests" / name, wrapper)
 
     with ThreadPoolExecutor(at_once) as pool:
-        for passed, failed, told in pool.map(run, names_of_units(only)):
+        for passed, failed, skipped, told in pool.map(run, names_of_units(only)):
             Count.passed += passed
             Count.failed += failed
-            print(told, flush=True)
+            Count.skipped += len(skipped)
+            print(told, *(f"SKIPPED {name}" for name in skipped), sep="\n", flush=True)
 
 
 def unit_program(program, wrapper):
-    """How many have passed and failed, and what is to be told of it."""
+    """How many have passed and failed, which were skipped, and what is to be told of it."""
     env = {**os.environ, **SAN_ENV, "STINT_DEBUG": "leaks"}
     if wrapper:
         env["STINT_TEST_SHARE"] = SLOW_SHARE
@@ -110,12 +111,14 @@ def unit_program(program, wrapper):
     if code == 0 and re.search(r"^leak: ", output, re.M):
         code = "leaks"
     passed = len(re.findall(r"^\[       OK \]", output, re.M))
+    skipped = set(re.findall(r"^\[  SKIPPED \] (\w+)$", output, re.M))
     failed = len(re.findall(r"^\[  FAILED  \] \S+$", output, re.M))
     # cmocka names each failed test twice; a crash or a sanitizer's report names none
     failed = max(1, failed // 2) if code != 0 or passed == 0 else 0
     if failed:
-        return passed, failed, f"{output}\n{program.name}: exit {code}"
-    return passed, 0, f"{program.name}: {passed} passed, {time.monotonic() - began:.1f} s"
+        return passed, failed, skipped, f"{output}\n{program.name}: exit {code}"
+    took_s = time.monotonic() - began
+    return passed, 0, skipped, f"{program.name}: {passed} passed, {took_s:.1f} s"
 
 
 def integration(san, only="", tests="tests/integration"):

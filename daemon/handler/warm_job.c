@@ -1,8 +1,8 @@
 /*
  * warm_job.c - the frame JOB, as a worker process gets it
  *
- *	JOB <id> <attempt> <remaining_ms> <payload> queue <queue> [traceparent ...] [x-
- *...]
+ *	JOB <id> <attempt> <remaining_ms> <payload> queue <queue>
+ *		[traceparent <trace>] [<x-name> <value>]...
  */
 #include <errno.h>
 #include <stdio.h>

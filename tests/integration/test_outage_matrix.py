@@ -163,7 +163,9 @@ def test_a_script_that_goes_wrong_is_called_again(proxy, stintd, client, folder,
         "lease": "3s", "shutdown_timeout": "0s", "max_deliveries": 1000,
         "handlers": handlers(folder)})
     daemon, expected = LIVES[script](stintd, start, client, folder)
-    wait_until(lambda: len(start.left) < 3, "it went wrong")
+    # a take-over that failed is left to the jobs' lease, which ends before the next listing
+    spared = 2 if script == "takeover" else 0
+    wait_until(lambda: len(start.left) <= spared, "it went wrong in each way")
     for job in set(expected or []):
         assert result(client, job)["status"] == "ok"
     wait_empty(client)

@@ -87,15 +87,19 @@ def test_a_daemon_that_only_stands_still_is_not_gone(died, stintd, client):
     assert gate.started() == [(job, "1")]
 
 
-def test_a_consumer_of_another_host_keeps_its_jobs_for_a_lease(stintd, client):
-    client.xgroup_create(JOBS, "stint", "0", mkstream=True)
+def test_a_consumer_of_another_host_keeps_its_jobs_for_a_lease(died, stintd, client):
+    daemon, config, gate, ours, _ = died(lease="1h")
+    kill(daemon)
     job = submit(client, "echo", "theirs")
     assert read_as(client, ELSEWHERE) == [job]
-    daemon = stintd({"lease": "1h", "handlers": ECHO})
+    gate.open()
+    successor = stintd(config)
+    assert result(client, ours)["output"] == "done"  # both were looked at
     assert run(client, "echo", "p")["output"] == "p"
     assert holders(client)[job][0] == ELSEWHERE
     assert consumers(client)[ELSEWHERE] == 1
-    assert not has_taken(daemon)
+    assert successor.log().count(TAKEN_OVER) == 1
+    assert RECLAIMED not in successor.log()
 
 
 @pytest.mark.parametrize("daemons", [1, 3])

@@ -3,7 +3,8 @@
 
     blanks      no blank at the end of a line, no missing or spare new line at the end of a
                 file; no space before a tab in an indentation; C is indented with tabs, the
-                rest with spaces
+                rest with spaces; no word glued to the asterisk of a comment, as the
+                formatter leaves them that has filled a table
     columns     no line of C over COLUMNS_MAX columns
     comments    in a comment of C a blank follows the star: clang-format, which fills what is
                 too long, leaves it out, and makes one paragraph of a table
@@ -60,6 +61,8 @@ def blanks():
                 yield path, number, "tab in the indentation"
             elif is_c and re.match(r" {8}", line):
                 yield path, number, "spaces in place of a tab"
+            elif is_c and re.match(r" \*[^ \t/*]", line):
+                yield path, number, "a word glued to the asterisk of its comment"
 
 
 def columns():

@@ -14,6 +14,7 @@ take_orders(struct stint_ctx *ctx, const struct stint_job *job, struct stint_rep
 	const char *blank = strchr(payload, ' '), *rest = blank ? blank + 1 : "", *colour;
 	size_t n = blank ? (size_t)(blank - payload) : strlen(payload);
 	size_t rest_len = blank ? job->payload_len - n - 1 : 0;
+	int64_t left_ms;
 
 	if (n == 4 && memcmp(payload, "echo", n) == 0)
 		return stint_reply_write(reply, rest, rest_len);
@@ -31,10 +32,12 @@ take_orders(struct stint_ctx *ctx, const struct stint_job *job, struct stint_rep
 	if (n == 5 && memcmp(payload, "print", n) == 0)
 		printf("%s\n", rest);
 	colour = stint_job_field(job, "x-colour", NULL);
-	if (n == 7 && memcmp(payload, "context", n) == 0)
+	if (n == 7 && memcmp(payload, "context", n) == 0) {
+		left_ms = stint_ctx_deadline(ctx) - stint_now_ms();
 		return stint_reply_printf(reply, "%s %d %" PRId64 " %" PRId64 " %s",
-			job->id, job->attempt, stint_ctx_deadline(ctx) - stint_now_ms(),
+			job->id, job->attempt, left_ms > 0 ? left_ms : 0,
 			job->deadline_unix_ms, colour ? colour : "none");
+	}
 	if (n == 3 && memcmp(payload, "big", n) == 0)
 		for (long i = strtol(rest, NULL, 10); i > 0; i--)
 			if (stint_reply_write(reply, "x", 1) < 0)

@@ -161,10 +161,14 @@ failure_in_any_stage_ends_all_and_is_returned(void **state)
 	}
 }
 
+static atomic_int clean_ends; /* of workers of that stage */
+
+/* Once the others, of which arg says how many there are, have found the end. */
 static int
 fail_on_the_last(
 	struct stint_ctx *ctx, const struct stint_flow *flow, struct stint_err *err)
 {
+	const int *others = flow->arg;
 	struct parcel *parcel;
 	bool is_last;
 	int r;
@@ -174,9 +178,11 @@ fail_on_the_last(
 		parcel_free(parcel);
 		if (!is_last)
 			continue;
-		usleep(LOOK_EVERY_US); /* the others find the end meanwhile */
+		while (atomic_load(&clean_ends) < *others)
+			usleep(LOOK_EVERY_US);
 		return stint_err_set(err, -EBADMSG, "the last is rotten");
 	}
+	atomic_fetch_add(&clean_ends, 1);
 	return clean_end(r);
 }
 
@@ -209,11 +215,15 @@ failure_never_looks_like_the_end_of_the_data(void **state)
 		stage("look", fail_on_the_last, 4, 4),
 		stage("watch", watch_for_the_end, 1, 0),
 	};
+	int others;
 
 	(void)state;
 	probe.count = 4;
+	stages[1].arg = &others;
 	for (int round = 0; round < 400; round++) {
 		stages[1].workers = round % 2 ? 1 : 4;
+		others = (int)stages[1].workers - 1;
+		atomic_store(&clean_ends, 0);
 		assert_int_equal(
 			stint_pipeline_run(BACKGROUND, stages, 3, NULL), -EBADMSG);
 		assert_false(atomic_load(&probe.has_drained));
