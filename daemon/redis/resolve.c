@@ -1,25 +1,25 @@
 /*
  * resolve.c - from a host name to socket addresses, without blocking the loop
  *
- * Each lookup is a task. An eventfd tells the loop that the answer is there; nothing of
- * libevent is touched from the task. From then on joining it does not wait, so that is
- * also how the lookups that were abandoned are told apart: ended ones are joined when
- * the next one is started or abandoned, the others stay in the list. Those that the
- * name server still keeps when the daemon ends are the one thing that it does not wait
- * for: that could take as long as the resolver's time-outs, and nobody wants to know.
+ * Each lookup is a task. It closes a channel when the answer is there, and the descriptor
+ * of that tells the loop; nothing of libevent is touched from the task. From then on
+ * joining it does not wait, so that is also how the lookups that were abandoned are told
+ * apart: ended ones are joined when the next one is started or abandoned, the others stay
+ * in the list. Those that the name server still keeps when the daemon ends are the one
+ * thing that it does not wait for: that could take as long as the resolver's time-outs,
+ * and nobody wants to know.
  */
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stint/chan.h>
 #include <stint/ctx.h>
 #include <stint/task.h>
-#include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/un.h>
 #include "daemon/redis/resolve.h"
-#include "lib/base/cleanup.h"
 
 enum {
 	PORT_TEXT_BYTES = sizeof "65535",
@@ -27,6 +27,7 @@ enum {
 
 struct resolve {
 	struct stint_task *task;
+	struct stint_chan *ready; /* nothing is sent: the task closes it */
 	int ready_fd;
 	char port[PORT_TEXT_BYTES];
 	struct addrinfo *found; /* the task's until ready_fd is readable */
@@ -42,7 +43,7 @@ resolve_free(struct resolve *r)
 {
 	if (r->found)
 		freeaddrinfo(r->found);
-	close_fd(&r->ready_fd);
+	stint_chan_free(r->ready);
 	free(r);
 }
 
@@ -59,11 +60,10 @@ join_abandoned(void)
 {
 	struct resolve *r, *next = LIST_FIRST(&abandoned);
 	struct stint_err unwanted;
-	eventfd_t count;
 
 	while ((r = next)) {
 		next = LIST_NEXT(r, in_abandoned);
-		if (eventfd_read(r->ready_fd, &count) < 0)
+		if (stint_chan_try_recv(r->ready, NULL) != -EPIPE)
 			continue;
 		LIST_REMOVE(r, in_abandoned);
 		resolve_join(r, &unwanted);
@@ -138,7 +138,7 @@ resolve_main(struct stint_ctx *ctx, void *arg, struct stint_err *err)
 	if (e != 0)
 		e = stint_err_set(err, -EHOSTUNREACH, "cannot resolve %s: %s", r->host,
 			e == EAI_SYSTEM ? strerror(errno) : gai_strerror(e));
-	eventfd_write(r->ready_fd, 1); /* cannot fail: the count is 0 */
+	stint_chan_close(r->ready);
 	return e;
 }
 
@@ -155,10 +155,12 @@ resolve_start(const char *host, int port, struct resolve **ret, struct stint_err
 			err, -ENOMEM, "cannot resolve %s: out of memory", host);
 	memcpy(r->host, host, n);
 	snprintf(r->port, sizeof r->port, "%hu", (unsigned short)port);
-	r->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	e = r->ready_fd < 0 ? -errno
-			    : stint_task_start(stint_ctx_background(), "stint-resolve",
-				      resolve_main, r, &r->task);
+	e = stint_chan_new(0, 1, &r->ready);
+	if (e == 0)
+		e = r->ready_fd = stint_chan_recv_fd(r->ready);
+	if (e >= 0)
+		e = stint_task_start(stint_ctx_background(), "stint-resolve",
+			resolve_main, r, &r->task);
 	if (e < 0) {
 		stint_err_set(err, e, "cannot resolve %s: %s", host, strerror(-e));
 		resolve_free(r);

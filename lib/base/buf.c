@@ -172,20 +172,6 @@ buf_cstr(struct buf *b)
 	return b->data;
 }
 
-char *
-buf_take(struct buf *b, size_t *ret_len)
-{
-	char *data;
-
-	if (b->failed)
-		buf_fini(b);
-	data = b->data;
-	if (ret_len)
-		*ret_len = b->len;
-	*b = (struct buf){0};
-	return data;
-}
-
 void
 buf_fini(struct buf *b)
 {

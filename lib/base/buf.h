@@ -52,10 +52,6 @@ void buf_reset(struct buf *b, size_t keep_bytes);
 /* The content as a C string, still the buffer's; "" when it failed. */
 const char *buf_cstr(struct buf *b);
 
-/* Give the memory away (to be freed with free()), the buffer is empty again. NULL
- * when it failed or never held anything; @ret_len may be NULL. */
-char *buf_take(struct buf *b, size_t *ret_len);
-
 /* Free; a cleanup() handler, fine for a zeroed buffer. */
 void buf_fini(struct buf *b);
 

@@ -118,13 +118,6 @@ json_int(struct buf *b, const char *key, int64_t v)
 	buf_int(b, v);
 }
 
-void
-json_bool(struct buf *b, const char *key, bool v)
-{
-	begin(b, key, "");
-	buf_str(b, v ? "true" : "false");
-}
-
 static bool
 is_between(unsigned char c, unsigned char low, unsigned char high)
 {

@@ -25,7 +25,6 @@ void json_key(struct buf *b, const char *key); /* then one value below with key 
 void json_str(struct buf *b, const char *key, const char *s, size_t n);
 void json_cstr(struct buf *b, const char *key, const char *s);
 void json_int(struct buf *b, const char *key, int64_t v);
-void json_bool(struct buf *b, const char *key, bool v);
 
 /* @s as a JSON string member when it is valid UTF-8, else member <key>_base64; so
  * @key is not NULL here. */

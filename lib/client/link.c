@@ -57,8 +57,9 @@ exchange(struct client *c, redisReply **ret, struct stint_err *err, const char *
 	return 0;
 }
 
-int
-link_ask(struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...)
+/* As link_command(), but an error reply is a reply like any other. */
+static int
+ask(struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...)
 {
 	va_list ap;
 	int r;
@@ -101,26 +102,6 @@ link_command(
 	return accept_reply(c, reply, ret, err);
 }
 
-int
-link_append(struct client *c, const struct buf *part, struct stint_err *err)
-{
-	if (c->key.failed || part->failed)
-		return link_no_memory(err);
-	if (redisAppendFormattedCommand(c->redis, part->data, part->len) != REDIS_OK)
-		return lost(c, err);
-	return 0;
-}
-
-int
-link_receive(struct client *c, redisReply **ret, struct stint_err *err)
-{
-	void *reply = NULL;
-
-	if (redisGetReply(c->redis, &reply) != REDIS_OK)
-		return lost(c, err);
-	return accept_reply(c, reply, ret, err);
-}
-
 void
 link_eval(struct buf *command, enum script script, size_t keys, size_t args)
 {
@@ -137,14 +118,30 @@ link_add_key(struct buf *command, const struct buf *key)
 	command->failed |= key->failed;
 }
 
+static int
+append(struct client *c, const struct buf *command, struct stint_err *err)
+{
+	if (c->key.failed || command->failed)
+		return link_no_memory(err);
+	if (redisAppendFormattedCommand(c->redis, command->data, command->len) !=
+		REDIS_OK)
+		return lost(c, err);
+	return 0;
+}
+
 int
 link_exchange(
 	struct client *c, redisReply **ret, struct buf *command, struct stint_err *err)
 {
-	const int r = link_append(c, command, err);
+	const int r = append(c, command, err);
+	void *reply = NULL;
 
 	buf_fini(command); /* payloads are large, and hiredis has its own copy now */
-	return r < 0 ? r : link_receive(c, ret, err);
+	if (r < 0)
+		return r;
+	if (redisGetReply(c->redis, &reply) != REDIS_OK)
+		return lost(c, err);
+	return accept_reply(c, reply, ret, err);
 }
 
 const struct buf *
@@ -172,9 +169,9 @@ authenticate(struct client *c, const struct redis_url *url, struct stint_err *er
 	int r;
 
 	if (url->user)
-		r = link_ask(c, &reply, err, "AUTH %s %s", url->user, url->password);
+		r = ask(c, &reply, err, "AUTH %s %s", url->user, url->password);
 	else
-		r = link_ask(c, &reply, err, "AUTH %s", url->password);
+		r = ask(c, &reply, err, "AUTH %s", url->password);
 	if (r < 0 || reply->type != REDIS_REPLY_ERROR)
 		return r;
 	return stint_err_set(err, -EACCES, "%s: AUTH refused: %.*s", c->where,
@@ -192,7 +189,7 @@ introduce(struct client *c, const struct client_opts *opts, struct stint_err *er
 		r = authenticate(c, opts->url, err);
 	/* A name is a courtesy to people who read CLIENT LIST: it may be refused. */
 	if (r == 0 && opts->name)
-		r = link_ask(c, &named, err, "CLIENT SETNAME %s", opts->name);
+		r = ask(c, &named, err, "CLIENT SETNAME %s", opts->name);
 	if (r == 0 && opts->url->db != 0)
 		r = link_command(c, &selected, err, "SELECT %d", opts->url->db);
 	return r;

@@ -38,17 +38,9 @@ const struct buf *link_key_named(
 int link_command(
 	struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...);
 
-/* The same, but an error reply is a reply like any other. */
-int link_ask(
-	struct client *c, redisReply **ret, struct stint_err *err, const char *fmt, ...);
-
-/* The same in two steps, with a command as resp.h writes it: link_append() takes it
- * in one or several parts, link_receive() sends it and reads the reply. */
-int link_append(struct client *c, const struct buf *part, struct stint_err *err);
-int link_receive(struct client *c, redisReply **ret, struct stint_err *err);
-
 /* Begin a call of a script: its keys and then its arguments are to follow, so many as
- * told here. Then link_exchange(): append, receive, and give @command's memory back. */
+ * told here. Then link_exchange(): sends @command, gives its memory back, and reads the
+ * reply. */
 void link_eval(struct buf *command, enum script script, size_t keys, size_t args);
 void link_add_key(struct buf *command, const struct buf *key);
 int link_exchange(

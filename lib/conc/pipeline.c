@@ -251,8 +251,12 @@ stint_pipeline_run_at(struct stint_ctx *ctx, const struct stint_stage *stages,
 	size_t count, struct stint_err *ret_err, const char *where)
 {
 	cleanup(pipeline_fini) struct pipeline p = {.where = where};
-	int r = pipeline_init(&p, stages, count, ret_err);
+	int r;
 
+	/* What is wrapped below is not what the caller has left in it. */
+	if (ret_err)
+		*ret_err = (struct stint_err){0};
+	r = pipeline_init(&p, stages, count, ret_err);
 	if (r < 0)
 		return r;
 	return pipeline_run(&p, ctx, stages, ret_err);

@@ -121,6 +121,8 @@ worker_main(struct stint_ctx *ctx, void *arg, struct stint_err *err)
 	(void)err; /* whoever resizes the pool is told, and is waiting for it */
 	if (pool->ops.start)
 		r = pool->ops.start(pool->arg, w->slot, &state);
+	if (r > 0) /* as of a task: an errno value is negative here */
+		r = -EINVAL;
 	w->start_result = r;
 	stint_wg_done(pool->starting);
 	if (r == 0) {

@@ -79,7 +79,13 @@ track_tell(const struct track *t, const char *what)
 {
 	char text[TRACK_TEXT_BYTES];
 
-	fprintf(stderr, "stint: %s: %s\n", track_text(t, text), what);
+	track_tell_text(track_text(t, text), what);
+}
+
+void
+track_tell_text(const char *text, const char *what)
+{
+	fprintf(stderr, "stint: %s: %s\n", text, what);
 }
 
 /* How many of those with a higher number than @after are alive; all told to @out. */

@@ -43,7 +43,9 @@ void track_remove(struct track *t);
 const char *track_text(const struct track *t, char text[TRACK_TEXT_BYTES]);
 
 /* Tell on standard error that @t is used wrongly: one line, "stint: ...: @what".
- * For misuse whose error result is easily dropped. */
+ * For misuse whose error result is easily dropped. No locks held: it may block. The
+ * second one is for who has only its text, as it may be gone without the lock. */
 void track_tell(const struct track *t, const char *what);
+void track_tell_text(const char *text, const char *what);
 
 #endif

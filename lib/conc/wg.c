@@ -60,18 +60,21 @@ int
 stint_wg_add(struct stint_wg *wg, int n)
 {
 	struct waiter *wake = NULL;
+	char text[TRACK_TEXT_BYTES];
 	const char *why;
 	int r;
 
 	pthread_mutex_lock(&wg->lock);
 	r = wg_change(wg, n, &why);
 	if (r < 0)
-		track_tell(&wg->track, why);
+		track_text(&wg->track, text);
 	else if (wg->count == 0)
 		cond_claim_all(&wg->all_done, &wake);
 	pthread_mutex_unlock(&wg->lock);
 	/* From here on the group may be gone: a waiter that wakes may free it. */
 	waiter_wake(wake);
+	if (r < 0)
+		track_tell_text(text, why);
 	return r;
 }
 

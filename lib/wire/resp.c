@@ -4,7 +4,6 @@
  * Several arguments per job, hundreds of thousands of jobs a second: an argument
  * asks for room once, and its length is written without printf.
  */
-#include <stdarg.h>
 #include <string.h>
 #include "lib/wire/resp.h"
 
@@ -73,21 +72,4 @@ resp_int(struct buf *b, int64_t v)
 	char digits[BUF_INT_BYTES];
 
 	resp_bulk(b, digits, buf_print_int(digits, v));
-}
-
-void
-resp_strs(struct buf *b, const char *first, ...)
-{
-	size_t argc = 0;
-	va_list ap;
-
-	va_start(ap, first);
-	for (const char *s = first; s; s = va_arg(ap, const char *))
-		argc++;
-	va_end(ap);
-	resp_cmd(b, argc);
-	va_start(ap, first);
-	for (const char *s = first; s; s = va_arg(ap, const char *))
-		resp_str(b, s);
-	va_end(ap);
 }

@@ -21,7 +21,4 @@ void resp_joined(struct buf *b, const void *p, size_t n, const void *q, size_t m
 void resp_str(struct buf *b, const char *s);
 void resp_int(struct buf *b, int64_t v);
 
-/* One whole command from strings, ended by NULL. */
-void resp_strs(struct buf *b, const char *first, ...) __attribute__((sentinel));
-
 #endif

@@ -270,7 +270,7 @@ def test_result_under_a_key_of_another_type_is_an_error(ctl, db):
 def test_wait_returns_when_the_result_comes(server, db):
     process = subprocess.Popen([STINTCTL, "wait", "j1"], env=environment(server.url),
                                stdout=subprocess.PIPE)
-    wait_until(lambda: any(c["name"] == "stintctl" and c["cmd"] == "get"
+    wait_until(lambda: any(c["name"] == "stintctl" and c["cmd"] in ("get", "hmget")
                            for c in db.client_list()))
     db.set(key("result:j1"), result_of("j1", output="done"))
     assert process.communicate(timeout=10)[0] == b"done"

@@ -203,38 +203,6 @@ wipe_leaves_an_empty_buffer(void **state)
 	assert_int_equal(b.len + b.cap, 0);
 }
 
-static void
-take_hands_over_and_leaves_an_empty_buffer(void **state)
-{
-	cleanup(freep) char *data = NULL;
-	struct buf b = {0};
-	size_t len = 99;
-
-	(void)state;
-	assert_null(buf_take(&b, &len));
-	assert_int_equal(len, 0);
-	buf_str(&b, "abc");
-	data = buf_take(&b, &len);
-	assert_int_equal(len, 3);
-	assert_memory_equal(data, "abc", 3);
-	assert_null(b.data);
-	assert_int_equal(b.len + b.cap, 0);
-}
-
-static void
-take_of_a_failed_buffer_is_nothing(void **state)
-{
-	struct buf b = {0};
-	size_t len = 99;
-
-	(void)state;
-	buf_str(&b, "abc");
-	buf_room(&b, SIZE_MAX);
-	assert_null(buf_take(&b, &len));
-	assert_int_equal(len, 0);
-	assert_false(b.failed);
-}
-
 int
 main(void)
 {
@@ -251,8 +219,6 @@ main(void)
 		cmocka_unit_test(reset_forgets_a_failure),
 		cmocka_unit_test(cstr_does_not_count_its_end),
 		cmocka_unit_test(wipe_leaves_an_empty_buffer),
-		cmocka_unit_test(take_hands_over_and_leaves_an_empty_buffer),
-		cmocka_unit_test(take_of_a_failed_buffer_is_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

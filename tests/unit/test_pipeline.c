@@ -186,7 +186,7 @@ wrong_use_is_refused_with_a_sentence(void **state)
 	const struct stint_stage idle = stage("idle", NULL, 1, 0);
 	struct stint_stage large[] = {
 		stage("large", generate, 1, 0), stage("add", add_up, 1, 0)};
-	struct stint_err err;
+	struct stint_err err = {-EIO, "what was there before does not count"};
 
 	(void)state;
 	assert_int_equal(stint_pipeline_run(BACKGROUND, NULL, 0, &err), -EINVAL);
@@ -196,7 +196,6 @@ wrong_use_is_refused_with_a_sentence(void **state)
 	assert_int_equal(stint_pipeline_run(BACKGROUND, &idle, 1, &err), -EINVAL);
 	assert_string_equal(err.msg, "idle: has no function");
 	large[0].out_bytes = STINT_CHAN_ITEM_MAX + 1;
-	err = (struct stint_err){0};
 	assert_int_equal(stint_pipeline_run(BACKGROUND, large, 2, &err), -EINVAL);
 	assert_string_equal(
 		err.msg, "large: no channel of 0 items of 65537 bytes: Invalid argument");

@@ -204,6 +204,29 @@ failed_start_leaves_no_worker_and_says_which(void **state)
 	assert_int_equal(probe_stopped(&f->probe), 3);
 }
 
+static int
+start_with_a_positive_errno(void *arg, size_t slot, void **ret_state)
+{
+	(void)arg;
+	(void)slot;
+	(void)ret_state;
+	return EIO;
+}
+
+static void
+positive_answer_of_start_is_a_failure(void **state)
+{
+	static const struct stint_pool_ops ops = {
+		.start = start_with_a_positive_errno, .run = probe_run};
+	struct fixture *f = *state;
+	struct stint_err err = {0};
+
+	assert_int_equal(
+		stint_pool_new("w", 2, f->ch, &ops, &f->probe, &f->pool, &err), -EINVAL);
+	assert_null(f->pool);
+	assert_string_equal(err.msg, "cannot start worker w/0: Invalid argument");
+}
+
 static void
 failed_start_in_resize_keeps_those_that_run(void **state)
 {
@@ -443,6 +466,7 @@ main(void)
 		POOL_TEST(workers_inherit_the_callers_signal_mask),
 		POOL_TEST(every_item_is_run_once),
 		POOL_TEST(failed_start_leaves_no_worker_and_says_which),
+		POOL_TEST(positive_answer_of_start_is_a_failure),
 		POOL_TEST(failed_start_in_resize_keeps_those_that_run),
 		POOL_TEST(busy_counts_workers_inside_run),
 		POOL_TEST(growing_starts_workers_at_once),

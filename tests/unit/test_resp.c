@@ -144,12 +144,17 @@ commands_follow_each_other(void **state)
 	cleanup(readerp) redisReader *reader = NULL;
 
 	(void)state;
-	resp_strs(&b, "MULTI", NULL);
-	resp_strs(&b, "SET", "key", "value", "NX", NULL);
-	resp_strs(&b, "EXEC", NULL);
+	resp_cmd(&b, 1);
+	resp_str(&b, "MULTI");
+	resp_cmd(&b, 3);
+	resp_str(&b, "SET");
+	resp_str(&b, "key");
+	resp_str(&b, "value");
+	resp_cmd(&b, 1);
+	resp_str(&b, "EXEC");
 	reader = read_back(&b);
 	for (size_t i = 0; i < 3; i++) {
-		static const size_t counts[] = {1, 4, 1};
+		static const size_t counts[] = {1, 3, 1};
 		cleanup(replyp) redisReply *command = next_command(reader);
 
 		assert_non_null(command);

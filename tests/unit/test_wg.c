@@ -3,6 +3,7 @@
  */
 #include "tests/unit/conc_util.h"
 
+#include <fcntl.h>
 #include <limits.h>
 
 struct wg_op {
@@ -255,6 +256,55 @@ group_is_used_again_and_again(void **state)
 	stint_wg_free(wg);
 }
 
+static void
+op_done_too_often(void *arg)
+{
+	struct wg_op *op = arg;
+
+	op->result = stint_wg_add(op->wg, -INT_MAX);
+}
+
+/* Standard error is a pipe that nobody reads: who is told waits, and nobody else does. */
+static void
+misuse_that_cannot_be_told_keeps_nobody_else(void **state)
+{
+	static char many[1 << 16];
+	struct wg_op wrong = {.wg = new_wg()}, right = {.ctx = BACKGROUND};
+	struct task telling, waiting;
+	int saved_fd, ends[2];
+	bool is_free = false;
+
+	(void)state;
+	right.wg = wrong.wg;
+	assert_int_equal(pipe(ends), 0);
+	while (fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0 &&
+		write(ends[1], many, sizeof(many)) > 0)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	fflush(stderr);
+	saved_fd = dup(STDERR_FILENO);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	task_start(&telling, op_done_too_often, &wrong);
+	while (!task_sleeps(&telling))
+		usleep(LOOK_EVERY_US);
+	task_start(&waiting, op_wait, &right); /* for nothing */
+	for (int i = 0; i < 1000 && !is_free; i++) {
+		usleep(LOOK_EVERY_US);
+		is_free = pthread_tryjoin_np(waiting.thread, NULL) == 0;
+	}
+	assert_true(read(ends[0], many, sizeof(many)) > 0);
+	task_join(&telling);
+	if (!is_free)
+		task_join(&waiting);
+	assert_true(dup2(saved_fd, STDERR_FILENO) >= 0);
+	close(saved_fd);
+	close(ends[0]);
+	close(ends[1]);
+	stint_wg_free(wrong.wg);
+	assert_int_equal(wrong.result, -EINVAL);
+	assert_true(is_free);
+}
+
 int
 main(void)
 {
@@ -267,6 +317,7 @@ main(void)
 		cmocka_unit_test(context_ends_the_wait_and_the_count_goes_on),
 		cmocka_unit_test(group_may_be_freed_as_soon_as_wait_returns),
 		cmocka_unit_test(group_is_used_again_and_again),
+		cmocka_unit_test(misuse_that_cannot_be_told_keeps_nobody_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

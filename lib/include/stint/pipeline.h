@@ -87,8 +87,8 @@ struct stint_stage {
  * stint_pipeline_run() - run the stages until all of them have ended
  * @ctx:     ends the pipeline; whatever blocks in it must heed its own context
  * @stages:  in their order; read during the call only
- * @ret_err: how it failed, in the failing stage's words, with its name in front; may be
- *           NULL
+ * @ret_err: how it failed, in the failing stage's words, with its name in front; code 0
+ *           when it did not; may be NULL
  *
  * To go on meanwhile, or to stop it by hand, run it in a task.
  * Return: 0 all workers have returned 0; else the first failure in time; -ECANCELED,

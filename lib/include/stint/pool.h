@@ -24,9 +24,10 @@ struct stint_pool;
 /* What a worker does; all three run in the worker's thread. */
 struct stint_pool_ops {
 	/* Before the first item: make what belongs to this worker. 0; or -errno: then
-	 * the worker does not start, and stop() is not called. @slot is its number, the
-	 * lowest that is free: 0..size-1, unless the pool was made smaller before and
-	 * workers that stayed, or have not left yet, have higher ones. May be NULL. */
+	 * the worker does not start, and stop() is not called; a positive answer is taken
+	 * for -EINVAL. @slot is its number, the lowest that is free: 0..size-1, unless
+	 * the pool was made smaller before and workers that stayed, or have not left yet,
+	 * have higher ones. May be NULL. */
 	int (*start)(void *arg, size_t slot, void **ret_state);
 	/* One item, as received (item_bytes bytes, the callee's). */
 	void (*run)(void *arg, void *state, void *item);
