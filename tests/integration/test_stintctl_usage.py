@@ -154,7 +154,7 @@ def test_another_server_is_called_none_of_redis(ctl, tmp_path):
     (["submit", "h", "--delay", "soon"], "delay: expected a time span"),
     (["submit", "h", "--at", "noon"], "at: expected a unix time"),
     (["submit", "h", "--at", "1795237304425", "--delay", "1s"], 'only one of "delay" and "at"'),
-    (["submit", "h", "--retries", "many"], "retries: expected a number"),
+    (["submit", "h", "--retries", "many"], "retries: expected a whole number"),
     (["submit", "h", "--all"], "submit has no option --all"),
     (["cancel"], "an argument is missing"),
     (["cancel", "a b"], "ID: expected"),
