@@ -122,17 +122,23 @@ is_cancelled(struct intake *in, struct attempt *a)
 	return true;
 }
 
+/* Paused, or not read any more, so that what is cancelled there is not known: it was on
+ * its way when that was heard. */
+static bool
+is_unwanted(const struct intake *in, const struct queue *q)
+{
+	return in->is_draining || q->is_paused || !control_is_ready(in->o.control, q);
+}
+
 /* It is the only one of its id, and its time has come. */
 static void
 pass_on(struct intake *in, struct attempt *a)
 {
 	if (is_malformed(in, a) || is_poison(in, a) || is_cancelled(in, a))
 		return;
-	/* paused: the read was on its way when that was heard */
-	if ((in->is_draining || a->queue->is_paused) && a->was_aside)
-		return flight_put_aside(in->o.flight, a);
-	if (in->is_draining || a->queue->is_paused)
-		return flight_hand_back(in->o.flight, a);
+	if (is_unwanted(in, a->queue))
+		return a->was_aside ? flight_put_aside(in->o.flight, a)
+				    : flight_hand_back(in->o.flight, a);
 	if (!a->handler)
 		return add_unknown(in, a);
 	dispatch_add(in->o.dispatch, a);

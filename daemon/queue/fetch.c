@@ -202,7 +202,7 @@ take_streams(struct fetch *f, const struct redis_reply *r)
 
 		if (!q)
 			continue;
-		if (f->is_weighted) {
+		if (f->is_weighted && q->weight > 0) { /* it may be read no more */
 			f->virtual_time = q->virtual_time;
 			order_charge(q, stream->items[1].count);
 		}

@@ -53,6 +53,7 @@ take_pulled(struct control *c, struct queue *q, const struct redis_reply *r)
 	if (entry_job(&entry, &job) < 0 || !job)
 		return;
 	job->deliveries = (int)r->items[2].integer;
+	job->is_cancelled = true; /* whether its queue is looked after any more or not */
 	c->o.ops->on_job(c->o.arg, q, job, c->recall.sent_at_ms);
 }
 

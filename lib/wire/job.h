@@ -62,7 +62,7 @@ struct job {
 	int interruptions; /* how often a shutdown or the like handed it back */
 	int deliveries;    /* of this entry, this one included */
 	bool has_own_id;   /* brought by the submitter: to be checked for a duplicate */
-	bool is_cancelled; /* while it was delayed */
+	bool is_cancelled; /* while it waited for its time, or its turn */
 	bool is_copy;      /* a daemon wrote this entry: the job was admitted before */
 	size_t x_count;
 	struct job_x_field *x;

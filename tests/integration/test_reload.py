@@ -64,6 +64,23 @@ def test_a_new_queue_is_served_and_a_removed_one_is_left_alone(stintd, client):
     assert result(client, left, "old")["output"] == "left"
 
 
+def test_what_a_removed_queue_still_brings_goes_back(proxy, stintd, client):
+    """The read was on its way; lists have no weights, which the new configuration counts."""
+    handlers = {"echo": ECHO}
+    daemon = stintd({"queues": ["old", "kept"], "handlers": handlers}, url=proxy.url)
+    run(client, "echo", "x", queue="old")
+    proxy.stall("down")
+    job = submit(client, "echo", "late", queue="old")
+    wait_until(lambda: group(client, "old")[1] == 1, "it was read")
+    reload(daemon, {"queues": {"kept": 1}, "handlers": handlers})
+    proxy.go_on()
+    assert run(client, "echo", "y", queue="kept")["output"] == "y"
+    wait_until(lambda: group(client, "old")[1] == 0, "it went back")
+    assert client.get(f"stint:{{old}}:result:{job}") is None
+    reload(daemon, {"queues": ["kept", "old"], "handlers": handlers})
+    assert result(client, job, "old")["output"] == "late"
+
+
 @pytest.mark.parametrize("wanted,least", [(["b", "a"], 20), ({"a": 1, "b": 1000}, 15)])
 def test_priority_and_weights_change(stintd, client, gate, folder, wanted, least):
     note = {"command": ["sh", "-c", 'echo "$STINT_QUEUE" >> "$0"', f"{folder}/order"]}

@@ -364,9 +364,9 @@ check_state(void)
 {
 	for (size_t i = 0; i < jobs.count; i++)
 		check_job(&jobs.all[i]);
-	for (size_t i = 0; i < world.config->queue_count; i++) {
-		check_delayed(world.config->queues[i].name);
-		check_held(world.config->queues[i].name);
+	for (size_t i = 0; i < world.queue_count; i++) {
+		check_delayed(world.queues[i]);
+		check_held(world.queues[i]);
 	}
 	check_states();
 }
@@ -394,8 +394,8 @@ check_left(const struct node *n)
 
 	if (!is_sure && !n->is_hurried && !trouble_since(n, world.now_ms - GIVE_UP_MS))
 		sim_fail("node %d: gives up, though Redis is there", n->number);
-	for (size_t i = 0; i < world.config->queue_count; i++) {
-		const struct held *h = first_held(n, world.config->queues[i].name);
+	for (size_t i = 0; i < world.queue_count; i++) {
+		const struct held *h = first_held(n, world.queues[i]);
 
 		if (!h || !is_sure)
 			continue;

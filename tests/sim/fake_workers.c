@@ -126,11 +126,41 @@ workers_fd(struct workers *w)
 	return -1;
 }
 
+/* How many jobs of a handler it has, begun or not. */
+static int
+count_of(const struct workers *w, const char *handler)
+{
+	const struct attempt *a;
+	int n = 0;
+
+	TAILQ_FOREACH (a, &w->waiting, link)
+		n += !strcmp(a->handler->name, handler);
+	for (size_t i = 0; i < w->busy_count; i++)
+		n += !strcmp(w->busy[i].attempt->handler->name, handler);
+	return n;
+}
+
+/* By the configuration of now: those that are here already may be too many for it. */
+static void
+check_limit(const struct workers *w, const char *handler)
+{
+	const struct config *c = w->node->daemon.config;
+	const struct handler_conf *h = config_handler(c, handler, strlen(handler));
+	const int n = count_of(w, handler);
+
+	if (h && h->concurrency > 0 && h->concurrency < c->concurrency &&
+		n > h->concurrency)
+		sim_fail("node %d: %d jobs of \"%s\" at once", w->node->number, n,
+			handler);
+}
+
 size_t
 workers_push(struct workers *w, struct attempt **attempts, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		TAILQ_INSERT_TAIL(&w->waiting, attempts[i], link);
+		check_limit(w, attempts[i]->handler->name);
+	}
 	return n;
 }
 
@@ -210,18 +240,6 @@ draw_tell_at_ms(const struct one *one)
 }
 
 static void
-check_limit(const struct workers *w, const struct attempt *a)
-{
-	int running = 0;
-
-	for (size_t i = 0; i < w->busy_count; i++)
-		running += !strcmp(w->busy[i].attempt->handler->name, a->handler->name);
-	if (a->handler->concurrency > 0 && running > a->handler->concurrency)
-		sim_fail("node %d: %d jobs of \"%s\" at once", w->node->number, running,
-			a->handler->name);
-}
-
-static void
 begin_run(struct workers *w, struct one *one)
 {
 	static const enum verdict verdicts[] = {GOES_WELL, GOES_WELL, GOES_WELL,
@@ -229,7 +247,6 @@ begin_run(struct workers *w, struct one *one)
 	struct attempt *a = one->attempt;
 	int64_t duration;
 
-	check_limit(w, a);
 	one->run = check_run(w->node, a);
 	duration = draw_duration_ms(one->allowance.budget_ms);
 	one->verdict = verdicts[sim_random(ARRAY_LEN(verdicts))];

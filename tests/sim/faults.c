@@ -7,7 +7,7 @@
 #include <stint/clock.h>
 #include "tests/sim/fake_conn.h"
 
-/* Each family of schedules has its faults; the last two have them all. */
+/* Each family of schedules has its faults; the last ones have nearly all. */
 enum fault_kind {
 	CUTS = 1,
 	OUTAGES = 2, /* Redis restarts, forgets its scripts, is full */
@@ -17,13 +17,17 @@ enum fault_kind {
 	REFUSALS = 32, /* Redis answers, but not as one would like */
 	FLUSHES = 64,  /* Redis loses all */
 	KINDS = 7,
-	LIMITS = 128, /* no fault: many jobs, most of a handler at its limit */
+	LIMITS = 128,  /* no fault: many jobs, most of a handler at its limit */
+	RELOADS = 256, /* neither */
 };
 
 static const int families[] = {0, CUTS, OUTAGES, DEATHS, FREEZES, DRAINS, REFUSALS,
 	FLUSHES | CUTS | DEATHS | FREEZES,
 	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS,
-	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS | LIMITS};
+	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS | LIMITS,
+	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | RELOADS};
+
+enum { RELOAD_IN = 40 };
 
 static struct {
 	int kinds;
@@ -63,9 +67,7 @@ people_cancel(struct sim_job *job)
 static void
 people(void)
 {
-	const char *queue =
-		world.config->queues[sim_random((uint32_t)world.config->queue_count)]
-			.name;
+	const char *queue = world.queues[sim_random((uint32_t)world.queue_count)];
 
 	if (model.is_readonly || model.is_loading)
 		return;
@@ -315,6 +317,7 @@ do_harm(int kind)
 		return flush();
 	case KINDS:
 	case LIMITS:
+	case RELOADS:
 		break;
 	}
 }
@@ -329,6 +332,8 @@ faults_step(void)
 		start();
 	if (sim_chance(8))
 		people();
+	if (world.has_reloads && sim_chance(RELOAD_IN))
+		reload(a_node(), false);
 	if (faults.kinds != 0 && sim_chance(25)) {
 		const int kind = 1 << sim_random(KINDS);
 
@@ -339,12 +344,26 @@ faults_step(void)
 		start();
 }
 
+/* Whatever configuration daemons start with. */
+static void
+name_queues(void)
+{
+	static const char *const names[QUEUES_MAX] = {"a", "b", "c"};
+
+	memcpy(world.queues, names, sizeof names);
+	world.queue_count = QUEUES_MAX;
+}
+
 void
 faults_begin(int family)
 {
 	memset(&faults, 0, sizeof faults);
 	faults.kinds = families[family];
-	world.has_limits = (faults.kinds & LIMITS) != 0;
+	world.has_reloads = (faults.kinds & RELOADS) != 0;
+	world.has_limits =
+		(faults.kinds & LIMITS) != 0 || (world.has_reloads && sim_chance(2));
+	if (world.has_reloads)
+		name_queues();
 	faults.jobs_left = 1 + sim_random(world.has_limits ? 20 : 8);
 	world_start_node();
 	if (!sim_chance(4))
@@ -361,8 +380,11 @@ faults_end(void)
 	world.is_quiet = true;
 	sim_trace("people: no more trouble from here on");
 	start();
-	for (size_t i = 0; i < world.config->queue_count; i++)
-		people_say(world.config->queues[i].name, "resume", NULL);
+	for (size_t i = 0; i < world.queue_count; i++)
+		people_say(world.queues[i], "resume", NULL);
+	for (size_t i = 0; world.has_reloads && i < world.node_count; i++)
+		if (world.nodes[i]->is_alive)
+			reload(world.nodes[i], true);
 	for (size_t i = 0; i < jobs.count; i++)
 		if (jobs.all[i].results == 0 &&
 			jobs.all[i].due_unix_ms > stint_unix_ms() + 60000)

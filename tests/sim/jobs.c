@@ -128,8 +128,7 @@ submit(struct submission *s, struct sim_job *job)
 static void
 add_queue(struct submission *s, struct sim_job *job)
 {
-	job->queue = world.config->queues[sim_random((uint32_t)world.config->queue_count)]
-			     .name;
+	job->queue = world.queues[sim_random((uint32_t)world.queue_count)];
 	snprintf(s->values[s->argc], VALUE_BYTES, "stint:{%s}:jobs", job->queue);
 	add(s, s->values[s->argc]);
 }

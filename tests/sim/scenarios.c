@@ -100,8 +100,8 @@ until(bool (*is_so)(void))
 static void
 say_all(const char *command)
 {
-	for (size_t i = 0; i < world.config->queue_count; i++)
-		people_say(world.config->queues[i].name, command, NULL);
+	for (size_t i = 0; i < world.queue_count; i++)
+		people_say(world.queues[i], command, NULL);
 }
 
 static void

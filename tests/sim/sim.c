@@ -28,7 +28,7 @@ enum {
 };
 
 static const char *const families[] = {"calm", "cuts", "outages", "deaths", "freezes",
-	"drains", "refusals", "flushes", "all", "limits"};
+	"drains", "refusals", "flushes", "all", "limits", "reloads"};
 
 enum { FAMILIES = ARRAY_LEN(families) };
 

@@ -6,6 +6,7 @@
  *	world.c     nodes: daemons that live in this process; the clock; randomness
  *	steps.c     what may happen next, and makes it happen
  *	faults.c    what goes wrong, and what people do: submit, cancel, pause ...
+ *	reload.c    another configuration
  *	scenarios.c what has gone wrong once
  *	mutants.c   faults that must be found
  *	jobs.c      the jobs: what was submitted, run, recorded
@@ -27,7 +28,14 @@
 
 /* ---- nodes ---- */
 
-enum { NODES_MAX = 24, ALIVE_MAX = 3, TIMERS_MAX = 32, HOSTS = 2, TROUBLES_MAX = 48 };
+enum {
+	NODES_MAX = 24,
+	ALIVE_MAX = 3,
+	TIMERS_MAX = 32,
+	HOSTS = 2,
+	TROUBLES_MAX = 48,
+	QUEUES_MAX = 3
+};
 
 struct sim_job;
 
@@ -60,6 +68,9 @@ struct world {
 	struct node *nodes[NODES_MAX];
 	size_t node_count; /* dead ones, too: their names are known */
 	struct config *config;
+	const char *
+		queues[QUEUES_MAX]; /* those that jobs are for: not all are read always */
+	size_t queue_count;
 	int64_t now_ms; /* monotonic; the wall clock runs along */
 	uint64_t random;
 	bool is_redis_down;
@@ -67,6 +78,7 @@ struct world {
 	bool has_faults;
 	int64_t flushed_unix_ms; /* Redis lost all then; 0: never */
 	bool has_limits;         /* most jobs are of a handler that has one */
+	bool has_reloads;
 	bool is_traced;
 	bool has_failed;
 	uint64_t seed;
@@ -129,6 +141,11 @@ void trouble_pass(int64_t until_ms);
 bool trouble_since(const struct node *n, int64_t since_ms);
 /* Was so much wrong since it renewed a job that it could not renew it again in time? */
 bool trouble_explains(const struct node *n, int64_t renewed_ms);
+
+/* ---- reload.c ---- */
+
+/* SIGHUP, with a random configuration, or (@is_all) one with all queues and handlers. */
+void reload(struct node *n, bool is_all);
 
 /* ---- scenarios.c: how a schedule begins that has shown a fault once ---- */
 

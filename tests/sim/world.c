@@ -114,6 +114,8 @@ world_start_node(void)
 		fprintf(stderr, "sim: %s\n", err.msg);
 		abort();
 	}
+	if (world.has_reloads)
+		reload(n, world.is_quiet);
 	return n;
 }
 
@@ -139,6 +141,8 @@ world_begin(uint64_t seed, struct config *config)
 	/* near seeds are not to have near schedules */
 	world.random = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15);
 	sim_random(1);
+	for (size_t i = 0; i < config->queue_count; i++)
+		world.queues[world.queue_count++] = config->queues[i].name;
 	world_set_clock(START_MS + sim_random(1000));
 	model_reset();
 	jobs_begin();
