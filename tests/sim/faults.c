@@ -27,7 +27,7 @@ static const int families[] = {0, CUTS, OUTAGES, DEATHS, FREEZES, DRAINS, REFUSA
 	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | REFUSALS | LIMITS,
 	CUTS | OUTAGES | DEATHS | FREEZES | DRAINS | RELOADS};
 
-enum { RELOAD_IN = 40 };
+enum { RELOAD_IN = 60 };
 
 static struct {
 	int kinds;

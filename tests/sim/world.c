@@ -114,7 +114,7 @@ world_start_node(void)
 		fprintf(stderr, "sim: %s\n", err.msg);
 		abort();
 	}
-	if (world.has_reloads)
+	if (world.has_reloads && (world.is_quiet || sim_chance(2)))
 		reload(n, world.is_quiet);
 	return n;
 }
