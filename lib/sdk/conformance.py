@@ -341,6 +341,11 @@ def takes_strings_added_to_a_cancel(worker):
     worker.expect_answer("one")
 
 
+def takes_the_longest_time(worker):
+    worker.send(job("long", b"echo", remaining_ms=10 ** 18 - 1))
+    worker.expect_answer("long")
+
+
 def takes_any_bytes(worker):
     for i, payload in enumerate((b"", bytes(range(256)), frame("JOB", "x"), b"\r\n" * 99)):
         worker.send(job(f"bytes-{i}", b"echo " + payload))
@@ -413,8 +418,8 @@ ANY = [
     says_ready_and_nothing_else, keeps_its_pipes_from_children, answers_each_job_once,
     takes_a_frame_in_pieces, takes_many_frames_at_once, ignores_verbs_it_does_not_know,
     ignores_cancels_of_jobs_it_does_not_have, takes_as_many_fields_as_fit,
-    takes_strings_added_to_a_cancel, takes_any_bytes, takes_the_largest_frame,
-    finishes_its_job_when_the_pipe_is_closed, ends_on_half_a_frame,
+    takes_strings_added_to_a_cancel, takes_the_longest_time, takes_any_bytes,
+    takes_the_largest_frame, finishes_its_job_when_the_pipe_is_closed, ends_on_half_a_frame,
 ]
 
 

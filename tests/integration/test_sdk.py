@@ -192,6 +192,8 @@ FAULTS = [
     ("takes_many_frames_at_once", 'verb == b"JOB":', 'verb == b"JOB" or sys.exit(1):'),
     ("ignores_verbs_it_does_not_know", "count <= 64", "count < 64"),
     ("takes_as_many_fields_as_fit", "len(rest) < 4", "len(rest) != 4"),
+    ("takes_the_longest_time", "rest[1].isdigit() and",
+     "len(rest[2]) < 16 and rest[1].isdigit() and"),
     ("takes_any_bytes", "strings.append(frames.read(size))",
      "strings.append(frames.read(size).decode().encode())"),
     ("takes_the_largest_frame", LIMIT, "if taken >= 64 << 20:"),

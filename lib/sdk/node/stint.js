@@ -166,7 +166,7 @@ function check(verb, strings) {
   if (strings.length < 5 || strings.length % 2 === 0) {
     throw new Malformed(`JOB with ${strings.length} strings`)
   }
-  if (!/^\d{1,15}$/.test(strings[2].latin1Slice()) || !/^\d{1,15}$/.test(strings[3].latin1Slice())) {
+  if (!strings.slice(2, 4).every((number) => /^\d{1,18}$/.test(number.latin1Slice()))) {
     throw new Malformed('JOB whose attempt or time is no number')
   }
 }
