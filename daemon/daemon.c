@@ -121,6 +121,17 @@ on_status_due(void *arg)
 
 /* ---- stopping ---- */
 
+static const char *
+why_not_ready(const struct daemon *d)
+{
+	if (d->redis_fault[0])
+		return d->redis_fault;
+	for (enum link_role role = 0; role < LINK_COUNT; role++)
+		if (!d->links[role].is_up)
+			return "no answer";
+	return "it refuses what is needed, see the lines before";
+}
+
 static void
 on_start_timeout(void *arg)
 {
@@ -129,7 +140,7 @@ on_start_timeout(void *arg)
 
 	log_error("redis was not ready within start_timeout, giving up",
 		F_STR("redis", redis_url_text(&d->config->redis, url)),
-		F_STR("why", d->redis_fault[0] ? d->redis_fault : "no answer"));
+		F_STR("why", why_not_ready(d)));
 	d->exit_code = EXIT_UNAVAILABLE;
 	loop_stop(&d->loop);
 }
