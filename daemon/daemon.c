@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <stint/clock.h>
 #include "daemon/ask.h"
@@ -21,6 +22,9 @@ enum {
 	STATUS_EVERY_MS = 1000,
 	/* What giving up the start takes beyond start_timeout. */
 	START_EXTRA_MS = 10000,
+	/* Descriptors, with room: an idle daemon has 16, a busy worker up to 7. */
+	FILES_OF_DAEMON = 32,
+	FILES_OF_WORKER = 8,
 	GROUPED_BYTES = 27, /* 20 digits, a comma before every third, a NUL */
 };
 
@@ -121,6 +125,17 @@ on_status_due(void *arg)
 
 /* ---- stopping ---- */
 
+static const char *
+why_not_ready(const struct daemon *d)
+{
+	if (d->redis_fault[0])
+		return d->redis_fault;
+	for (enum link_role role = 0; role < LINK_COUNT; role++)
+		if (!d->links[role].is_up)
+			return "no answer";
+	return "it refuses what is needed, see the lines before";
+}
+
 static void
 on_start_timeout(void *arg)
 {
@@ -129,7 +144,7 @@ on_start_timeout(void *arg)
 
 	log_error("redis was not ready within start_timeout, giving up",
 		F_STR("redis", redis_url_text(&d->config->redis, url)),
-		F_STR("why", d->redis_fault[0] ? d->redis_fault : "no answer"));
+		F_STR("why", why_not_ready(d)));
 	d->exit_code = EXIT_UNAVAILABLE;
 	loop_stop(&d->loop);
 }
@@ -320,6 +335,20 @@ clean_up(struct daemon *d)
 	return false;
 }
 
+void
+daemon_check_files(int workers)
+{
+	const rlim_t wanted = FILES_OF_DAEMON + (rlim_t)workers * FILES_OF_WORKER;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= wanted)
+		return;
+	log_warn("the limit of open files (LimitNOFILE=, ulimit -Hn) is low for so many "
+		 "workers, jobs may fail",
+		F_INT("limit", files.rlim_cur), F_INT("wanted", wanted),
+		F_INT("workers", workers));
+}
+
 /* How jobs are held to their limits. */
 static void
 log_cgroup(const struct cgroup *cg)
@@ -347,6 +376,7 @@ daemon_run(const struct daemon_opts *opts, struct config *config, bool *ret_is_s
 
 	log_setup(config->log_level, config->log_format);
 	log_cgroup(&opts->cgroup);
+	daemon_check_files(config->concurrency);
 	if (prepare(&d, &err) < 0 || daemon_open(&d, &err) < 0) {
 		log_error("start failed", F_STR("why", err.msg));
 		d.exit_code = EXIT_SOFTWARE;

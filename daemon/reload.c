@@ -107,6 +107,7 @@ apply(struct daemon *d, struct config *config)
 			d->links[role].conn, daemon_string_limit(config));
 	if (daemon_apply_queues(d) < 0)
 		log_error("no memory for the queues, reading the old ones");
+	daemon_check_files(config->concurrency);
 	if (workers_resize(d->workers, (size_t)config->concurrency, &err) < 0)
 		log_error("cannot have that many workers", F_STR("why", err.msg));
 	dispatch_flush(d->dispatch); /* what has waited for a higher limit */

@@ -114,6 +114,17 @@ def test_a_log_whose_reader_has_gone_stops_nothing(logging_to, client):
         os.close(writer)
 
 
+def test_too_few_descriptors_are_told_at_the_start(logging_to, client, tmp_path):
+    log = tmp_path / "log"
+    for limit, is_told in ((200, True), (1000, False)):
+        with log.open("wb") as target:
+            daemon = logging_to(target, {"concurrency": 32, "handlers": ECHO}, [
+                "/bin/sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh"])
+        assert ("open files (LimitNOFILE=" in log.read_text()) == is_told
+        assert run(client, "echo", "p")["output"] == "p"
+        daemon.stop()
+
+
 def test_without_standard_streams_nothing_else_takes_their_place(logging_to, client):
     daemon = logging_to(None, {"handlers": ECHO},
                         ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])

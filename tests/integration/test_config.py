@@ -189,6 +189,15 @@ def test_a_server_that_never_answers_is_told_as_such(stint, folder):
     assert done.returncode == 69 and 'why="no answer"' in done.stderr
 
 
+def test_a_redis_that_refuses_the_scripts_is_told_as_such(stint, client, redis):
+    client.acl_setuser("app", enabled=True, nopass=True, keys=["*"],
+                       commands=["+@all", "-script|load"])
+    url = redis.url.replace("unix://", "unix://app:any@")
+    done = stint(f"redis: {{ url: '{url}' }}\nstart_timeout: 300ms\n" + GOOD, "--")
+    assert done.returncode == 69 and "SCRIPT LOAD finish: NOPERM" in done.stderr
+    assert "it refuses what is needed, see the lines before" in done.stderr
+
+
 def test_redis_that_comes_within_start_timeout_is_waited_for(stintd, redis):
     redis.stop()
     daemon = stintd({"handlers": ECHO, "start_timeout": "20s"}, wait=False)
