@@ -3,8 +3,8 @@ import signal
 import time
 
 import pytest
-from gates import Gate, is_reading
-from look import (JOBS, appended, consumer_of, consumers, entries, holders, kill, read_as,
+from gates import Gate, is_reading, wait_dump
+from look import (JOBS, appended, calls, consumer_of, consumers, entries, holders, kill, read_as,
                   wait_empty, wait_held, wait_stopped)
 from util import result, run, submit, wait_until
 
@@ -34,10 +34,14 @@ def died(stintd, client, folder):
 
 def test_what_a_dead_daemon_ran_is_run_elsewhere_when_its_lease_has_ended(died, stintd, client):
     daemon, config, gate, job, _ = died(lease="3s")
+    # Each looks who is gone when it starts, and not again within a minute: then nobody can
+    # prove of this one that it is. (One call was the fixture's.)
+    wait_until(lambda: calls(client, "xinfo|consumers") == 2, "the first one's look")
     other = stintd(config)
-    gate.open()
-    # dead, and not yet taken off the table: nobody can prove that it is gone
+    wait_until(lambda: calls(client, "xinfo|consumers") == 3, "the other one's look")
+    wait_dump(other, "workers=")  # it has seen the answer
     daemon.process.kill()
+    gate.open()
     began = time.monotonic()
     told = result(client, job)
     assert time.monotonic() - began < 3 + 2 + 1

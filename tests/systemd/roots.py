@@ -24,8 +24,8 @@ BOOTED = ["systemd", "systemd-sysv", "dbus", "libnss-systemd", "python3", "sudo"
 BUILT_IN = ["build-essential", "debhelper", "dh-python", "libevent-dev", "libhiredis-dev",
             "libjansson-dev", "libyaml-dev", "pkgconf", "scdoc", "uthash-dev"]
 # What the tests need that are not about systemd, and a second compiler.
-TESTED_IN = ["clang", "libclang-rt-dev", "llvm", "libcmocka-dev", "liblua5.1-0-dev", "man-db", "mandoc",
-             "nodejs", "procps", "python3-pytest", "python3-pytest-xdist", "python3-redis",
+TESTED_IN = ["clang", "libclang-rt-dev", "llvm", "libcmocka-dev", "liblua5.1-0-dev", "man-db",
+             "mandoc", "nodejs", "procps", "python3-pytest", "python3-pytest-xdist", "python3-redis",
              "systemd", "valgrind", "valkey-server", "valkey-tools"]
 PACKAGES = {
     ("bookworm", "run"): BOOTED + ["redis-server", "redis-tools", "libevent-core-2.1-7",
