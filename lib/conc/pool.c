@@ -356,6 +356,8 @@ stint_pool_new_at(const char *name, size_t size, struct stint_chan *ch,
 	cleanup(pool_freep) struct stint_pool *pool = calloc(1, sizeof(*pool));
 	int r;
 
+	if (!name)
+		name = "worker";
 	if (!pool)
 		return stint_err_set(err, -ENOMEM, "pool %s: out of memory", name);
 	snprintf(pool->name, sizeof(pool->name), "%s", name);

@@ -39,7 +39,8 @@ task_init(struct task_body *body, const struct task_start *start, const void *gr
 	body->member_of = group;
 	body->fn = start->fn;
 	body->arg = start->arg;
-	snprintf(body->name, sizeof(body->name), "%s", start->name);
+	snprintf(
+		body->name, sizeof(body->name), "%s", start->name ? start->name : "task");
 	track_add(&body->track, "task", body->name, start->where);
 	watched_add(&body->watched, &body->track, true, above);
 	return 0;

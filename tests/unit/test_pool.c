@@ -225,6 +225,9 @@ positive_answer_of_start_is_a_failure(void **state)
 		stint_pool_new("w", 2, f->ch, &ops, &f->probe, &f->pool, &err), -EINVAL);
 	assert_null(f->pool);
 	assert_string_equal(err.msg, "cannot start worker w/0: Invalid argument");
+	assert_int_equal(
+		stint_pool_new(NULL, 1, f->ch, &ops, &f->probe, &f->pool, &err), -EINVAL);
+	assert_string_equal(err.msg, "cannot start worker worker/0: Invalid argument");
 }
 
 static void

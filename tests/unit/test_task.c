@@ -156,6 +156,9 @@ name_is_that_of_the_thread_cut_at_15_bytes(void **state)
 		0);
 	assert_int_equal(join(task).code, 0);
 	assert_string_equal(name, "0123456789abcde");
+	assert_int_equal(stint_task_start(BACKGROUND, NULL, tell_name, name, &task), 0);
+	assert_int_equal(join(task).code, 0);
+	assert_string_equal(name, "task");
 }
 
 static int

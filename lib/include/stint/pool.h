@@ -37,7 +37,7 @@ struct stint_pool_ops {
 
 /**
  * stint_pool_new() - start @size workers on @ch
- * @name:     of the threads, at most 10 bytes are used: "name/3"; copied
+ * @name:     of the threads, at most 10 bytes are used: "name/3"; copied; NULL: "worker"
  * @size:     how many workers; 0 is allowed
  * @ch:       where items come from; outlives the pool
  * @ops:      copied; run() must be there

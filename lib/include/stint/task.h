@@ -49,7 +49,8 @@ typedef int (*stint_task_fn)(struct stint_ctx *ctx, void *arg, struct stint_err 
 /**
  * stint_task_start() - run a function in a thread of its own
  * @parent:   the task's context is a child of it
- * @name:     of the thread, for people and reports; at most 15 bytes are used
+ * @name:     of the thread, for people and reports; at most 15 bytes are used, copied;
+ *            NULL: "task"
  * @fn, @arg: see stint_task_fn; @arg outlives the task
  * @ret_task: the caller's, until it was joined
  *
