@@ -338,6 +338,10 @@ stint_group_free(struct stint_group *group)
 
 	if (!group)
 		return;
+	if (task_is_in(group)) {
+		track_tell(&group->track, "not freed: one of its own tasks asks for it");
+		return;
+	}
 	stint_ctx_cancel(group->ctx);
 	(void)!group_finish(stint_ctx_background(), group); /* never ends */
 	group_tell_unread(group);
