@@ -257,15 +257,20 @@ group_wait_tasks(struct stint_ctx *ctx, struct stint_group *group)
 static int
 group_finish(struct stint_ctx *ctx, struct stint_group *group)
 {
+	struct waiter *wake = NULL;
 	int r;
 
 	if (task_is_in(group))
 		return -EDEADLK;
 	pthread_mutex_lock(&group->lock);
 	r = group_wait_tasks(ctx, group);
-	if (r == 0)
+	if (r == 0) {
 		group->is_closed = true;
+		/* No task ends any more that would wake them. */
+		cond_claim_all(&group->room, &wake);
+	}
 	pthread_mutex_unlock(&group->lock);
+	waiter_wake(wake);
 	if (r < 0)
 		return r;
 	crew_close(&group->crew);
@@ -333,6 +338,10 @@ stint_group_free(struct stint_group *group)
 
 	if (!group)
 		return;
+	if (task_is_in(group)) {
+		track_tell(&group->track, "not freed: one of its own tasks asks for it");
+		return;
+	}
 	stint_ctx_cancel(group->ctx);
 	(void)!group_finish(stint_ctx_background(), group); /* never ends */
 	group_tell_unread(group);

@@ -278,6 +278,30 @@ free_ends_the_tasks_and_waits_for_them(void **state)
 	assert_non_null(strstr(heard.text, ": cancelled\n"));
 }
 
+static int
+free_own_group(struct stint_ctx *ctx, void *arg, struct stint_err *err)
+{
+	(void)ctx;
+	(void)err;
+	stint_group_free(arg);
+	return 0;
+}
+
+static void
+task_that_would_free_its_own_group_does_not(void **state)
+{
+	struct stint_group *group = new_group(BACKGROUND);
+	struct heard heard;
+
+	(void)state;
+	listen_to_stderr(&heard);
+	go(group, free_own_group, group);
+	assert_int_equal(finish(group).code, 0);
+	stop_listening(&heard);
+	assert_non_null(strstr(heard.text, "one of its own tasks"));
+	stint_group_free(group);
+}
+
 struct family {
 	struct stint_group *group;
 	_Atomic int *born;
@@ -344,6 +368,7 @@ main(void)
 		cmocka_unit_test(nothing_is_started_after_the_wait),
 		cmocka_unit_test(task_that_would_wait_for_its_own_group_is_told),
 		cmocka_unit_test(free_ends_the_tasks_and_waits_for_them),
+		cmocka_unit_test(task_that_would_free_its_own_group_does_not),
 		cmocka_unit_test(tasks_start_tasks_and_the_wait_is_for_all),
 	};
 

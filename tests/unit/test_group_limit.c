@@ -105,6 +105,56 @@ go_waits_for_room_no_longer_than_its_context(void **state)
 	stint_group_free(group);
 }
 
+struct comer {
+	struct stint_group *group;
+	int result;
+	_Atomic bool is_back;
+};
+
+static void
+go_at_the_limit(void *arg)
+{
+	struct comer *comer = arg;
+
+	comer->result =
+		stint_group_go(BACKGROUND, comer->group, "test", do_nothing, NULL);
+	atomic_store(&comer->is_back, true);
+}
+
+/* The last task ends while several wait for its room: whoever does not get it before the
+ * wait is over learns so, and does not sleep on. */
+static void
+those_who_wait_for_room_learn_of_the_end(void **state)
+{
+	enum { COMERS = 4, ROUNDS = 20 };
+
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		struct stint_group *group = new_group(BACKGROUND);
+		struct stint_chan *ch = new_chan(0, 0);
+		struct comer comer[COMERS];
+		struct task task[COMERS];
+
+		assert_int_equal(stint_group_set_limit(group, 1), 0);
+		go(group, sleep_until_closed, ch);
+		for (int i = 0; i < COMERS; i++) {
+			comer[i] = (struct comer){.group = group};
+			task_start(&task[i], go_at_the_limit, &comer[i]);
+			wait_until(task_sleeps(&task[i]));
+		}
+		assert_int_equal(stint_chan_close(ch), 0);
+		assert_int_equal(finish(group).code, 0);
+		for (int i = 0; i < COMERS; i++) {
+			wait_until(atomic_load(&comer[i].is_back));
+			task_join(&task[i]);
+			if (comer[i].result != 0)
+				assert_int_equal(comer[i].result, -EPIPE);
+		}
+		stint_group_free(group);
+		stint_chan_free(ch);
+	}
+}
+
 int
 main(void)
 {
@@ -113,6 +163,7 @@ main(void)
 		cmocka_unit_test(try_go_says_when_the_limit_is_reached),
 		cmocka_unit_test(limit_is_only_changed_while_nothing_runs),
 		cmocka_unit_test(go_waits_for_room_no_longer_than_its_context),
+		cmocka_unit_test(those_who_wait_for_room_learn_of_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,7 @@ STINT_API STINT_MUST_CHECK int stint_group_wait_all(struct stint_ctx *ctx,
 /**
  * stint_group_free() - end the context, wait for every task, free; takes NULL
  *
+ * In a task of the group it does nothing but say so on standard error.
  * When there was a failure and no wait has handed it out, it is told on standard
  * error: an error is never lost in silence.
  */
