@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -67,6 +68,27 @@ become_its_user(pid_t daemon)
 	return 0;
 }
 
+/* SIGHUP ends who does not expect it. A daemon has it blocked, and reads it elsewhere.
+ * Where that cannot be seen, whoever asks is believed. */
+static bool
+may_expect_hup(pid_t daemon)
+{
+	static const char field[] = "SigBlk:";
+	char path[64], line[256];
+	unsigned long long blocked = 1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)daemon);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	while (fgets(line, sizeof line, f))
+		if (strncmp(line, field, strlen(field)) == 0)
+			blocked = strtoull(line + strlen(field), NULL, 16);
+	fclose(f);
+	return blocked & 1ULL << (SIGHUP - 1);
+}
+
 /* IN_FORCE, NOT_IN_FORCE, or 0: not within @ms. */
 static int
 wait_for_answer(const sigset_t *answers, int64_t ms)
@@ -95,6 +117,8 @@ ask_reload(pid_t daemon)
 	sigset_t answers;
 	int r = become_its_user(daemon), answer = 0;
 
+	if (r == 0 && !may_expect_hup(daemon))
+		return fail(daemon, "it does not expect SIGHUP: it is no stintd");
 	sigemptyset(&answers);
 	sigaddset(&answers, SIGURG);
 	sigprocmask(SIG_BLOCK, &answers, NULL);

@@ -267,6 +267,17 @@ def test_nobody_answers_for_a_process_that_is_gone():
     assert ask(gone.pid) == (69, f"stintd: process {gone.pid}: No such process\n")
 
 
+def test_a_process_that_is_no_daemon_is_left_alone():
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        assert ask(other.pid) == (69, f"stintd: process {other.pid}: it does not expect SIGHUP:"
+                                      " it is no stintd\n")
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
 @pytest.mark.parametrize("pid", ["0", "-1", "+5", "1x", "", "99999999999999999999", "main"])
 def test_a_reload_is_asked_of_a_process_id(pid):
     done = subprocess.run([STINTD, "--reload", pid], capture_output=True, text=True, timeout=20)
