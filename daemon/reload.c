@@ -114,7 +114,8 @@ apply(struct daemon *d, struct config *config)
 	daemon_unblock(d);           /* so that the next read sees the new queues */
 }
 
-/* A pipe is empty by now, and an empty file has no faults and no handlers. */
+/* A pipe is empty by now, and an empty file has no faults and no handlers; or the daemon
+ * would stand still until somebody writes to it. */
 static int
 check_can_be_read_again(const char *path, struct buf *faults)
 {
@@ -133,6 +134,8 @@ load(struct daemon *d, struct config **ret, struct buf *faults)
 	struct config *config;
 	int r = check_can_be_read_again(d->opts->config_path, faults);
 
+	if (r == 0)
+		r = check_can_be_read_again(d->config->password_file, faults);
 	if (r == 0)
 		r = daemon_load(d->opts, &config, faults);
 	if (r < 0)

@@ -62,3 +62,19 @@ def test_a_signal_ends_the_wait_for_who_does_not_write(stintd_on, folder, args):
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == -signal.SIGTERM
     os.close(writer)
+
+
+def test_a_password_from_a_pipe_is_read_once(stintd_on, redis, client, folder):
+    client.acl_setuser("app", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all"])
+    os.mkfifo(f"{folder}/pipe")
+    Path(f"{folder}/stint.yaml").write_text(
+        f"redis: {{ url: '{redis.url.replace('//', '//app@')}', "
+        f"password_file: '{folder}/pipe' }}\nhandlers:\n  echo: {{ command: [cat] }}\n")
+    daemon = stintd_on(f"{folder}/stint.yaml")
+    writer = wait_until(lambda: opened(f"{folder}/pipe"), "it to read")
+    os.write(writer, b"secret")
+    os.close(writer)
+    assert run(client, "echo", "before")["output"] == "before"
+    daemon.send_signal(signal.SIGHUP)
+    logged(folder, f"{folder}/pipe: expected a regular file")
+    assert run(client, "echo", "after")["output"] == "after"
