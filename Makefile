@@ -227,11 +227,13 @@ install: all
 	  > $(DESTDIR)$(LIBDIR)/pkgconfig/stint.pc
 	install -m 644 $(wildcard config/examples/*.yaml config/examples/*.c) $(DEST)/share/stint/examples
 	install -m 644 config/stint.yaml $(DEST)/share/stint/stint.yaml
-	install -d $(DEST)/share/stint/sdk/python $(DEST)/share/stint/sdk/node
+	install -d $(addprefix $(DEST)/share/stint/sdk/,python node shell)
 	install -m 644 lib/sdk/FRAMES.md lib/sdk/conformance.py $(DEST)/share/stint/sdk
 	install -m 644 lib/sdk/python/README.md $(DEST)/share/stint/sdk/python
 	install -m 644 $(addprefix lib/sdk/node/,stint.js stint.d.ts package.json README.md) \
 	  $(DEST)/share/stint/sdk/node
+	install -m 644 lib/sdk/shell/README.md $(DEST)/share/stint/sdk/shell
+	install -m 755 lib/sdk/shell/word-count.sh $(DEST)/share/stint/sdk/shell
 	[ -e $(DESTDIR)/etc/stint/stint.yaml ] || \
 	  install -m 640 config/stint.yaml $(DESTDIR)/etc/stint/stint.yaml
 	@if command -v $(SCDOC) >/dev/null; then $(MAKE) --no-print-directory man && \
