@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from gates import quiet
-from look import (CONTROL, JOBS, STATS, appended, consumers, entries, kill, read_as,
+from look import (CONTROL, DELAYED, JOBS, STATS, appended, consumers, entries, kill, read_as,
                   told, wait_delayed, wait_empty)
 from proxy import encode, error
 from util import ROOT, result, run, submit, wait_until
@@ -341,11 +341,12 @@ def test_a_redis_that_forgets_jobs_in_every_state_serves_new_ones(stintd, client
     for n in range(2):
         submit(client, "hold", id=f"held-{n}")
         submit(client, "hold-again", id=f"tried-{n}")
-        submit(client, "note", id=f"late-{n}", delay="300ms")
+        submit(client, "note", id=f"late-{n}", delay="1h")  # not before it has forgotten
     wait_until(lambda: len(appended(folder, "ran")) == 4, "they run")
     wait_delayed(client, 2)
     {"flushall": client.flushall, "delete": lambda: client.delete(JOBS),
      "destroy": lambda: client.xgroup_destroy(JOBS, "stint")}[forget]()
+    client.zadd(DELAYED, {f"late-{n}": 1 for n in range(2)}, xx=True)
     open(f"{folder}/open", "w").close()
     for kind in ("note", "again", "hold"):
         assert run(client, kind, id=f"{kind}-after", reply_to="all")["status"] == "ok"
@@ -354,8 +355,8 @@ def test_a_redis_that_forgets_jobs_in_every_state_serves_new_ones(stintd, client
         if forget != "destroy":  # else the entries are there, and read once more
             submit(client, "note", id=f"tried-{n}")
         assert result(client, f"tried-{n}")["status"] == "ok"
-    if forget != "flushall":
-        assert result(client, "late-0")["status"] == "ok"
+    for n in range(2 if forget != "flushall" else 0):
+        assert result(client, f"late-{n}")["status"] == "ok"
     wait_empty(client)
     assert client.xlen("stint:{default}:reply:all") == 4
     assert daemon.process.poll() is None

@@ -11,7 +11,7 @@ from util import result, submit
 def kept(redis):
     """The Redis of the test, with a file: what it has been told survives its end."""
     redis.stop()
-    return redis.start("--appendonly", "yes")
+    return redis.start("--appendonly", "yes", "--appendfsync", "always")
 
 
 def test_results_wait_until_redis_is_back(stintd, kept, client, gate):
