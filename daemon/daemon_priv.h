@@ -174,8 +174,8 @@ int daemon_apply_queues(struct daemon *d);
 /* Warn where so many workers may run out of descriptors, which makes jobs fail. */
 void daemon_check_files(int workers);
 
-/* Take over what the file says now; a faulty file keeps the old configuration, and so does
- * a daemon that stops. True: what the file says is in force. */
+/* Take over what the file says now; a faulty file keeps the old configuration, and so
+ * does a daemon that stops. True: what the file says is in force. */
 bool daemon_reload(struct daemon *d);
 
 #endif

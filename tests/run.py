@@ -212,15 +212,16 @@ def debian_13(only):
     if not can_boot_boxes("debian-13"):
         return
     sys.path.insert(0, str(ROOT / "tests/systemd"))
-    import packages  # noqa: E402: not for those who have no use for containers
+    import box  # noqa: E402: not for those who have no use for containers
+    import packages  # noqa: E402
     compiler = [f"--setenv=CC={os.environ['CC']}"] if "CC" in os.environ else []
     print("  making a small Debian 13, unless this week's is there", flush=True)
     counts = None
     with packages.container("trixie", "check", *compiler) as command:
         there = subprocess.Popen(
             [*command, "/usr/bin/python3", "-B", "-u", "tests/run.py", "-k", only, "--stage",
-             *(["integration"] if only else THERE)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+             *(["integration"] if only else THERE)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=box.end_with_parent)
         for line in there.stdout:
             line = line.decode(errors="replace").rstrip()
             print(f"  {line}", flush=True)
