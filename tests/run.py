@@ -26,8 +26,8 @@ JOBS = str(os.cpu_count() or 1)
 SIDE_BY_SIDE = 2 * int(JOBS)
 # One unit test program may take this long, also under a sanitizer on a busy machine.
 UNIT_TIMEOUT_S = 300
-# Of each family of the simulation, of which there are eleven: 112,200 and 2,255.
-SCHEDULES, SCHEDULES_ASAN = 10200, 205
+# Of each family of the simulation, of which there are eleven: 101,200 and 2,255.
+SCHEDULES, SCHEDULES_ASAN = 9200, 205
 
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
