@@ -101,6 +101,8 @@ say(struct errand *e)
 		for (int i = 0; n > 0; i++) {
 			size_t m = e->part[i].iov_len;
 
+			if (m == 0)
+				continue; /* an empty payload is nowhere */
 			if ((size_t)n < m)
 				m = (size_t)n;
 			e->part[i].iov_base = (char *)e->part[i].iov_base + m;
