@@ -1,5 +1,5 @@
 /*
- * ask.h - a reload that somebody waits for: `stintd --reload PID`, and the daemon's answer
+ * ask.h - a reload that somebody waits for: `stintd --reload PID`, and the answer
  *
  * A SIGHUP says nothing to who sends it. One that is sent with a value (sigqueue(3)) is
  * answered by a SIGURG with a value, when the reload is over: the new configuration is in
@@ -16,10 +16,11 @@
 #include <sys/types.h>
 
 /**
- * ask_reload() - have a daemon load its configuration again, wait, and print what went wrong
+ * ask_reload() - have a daemon load its configuration again, and wait for that
  * @daemon: its process id; it runs as this user, or this is root, who becomes that user
  *
- * Blocks: until the answer, at most a minute. Thread: a process that does nothing else.
+ * What goes wrong is printed. Blocks: until the answer, at most a minute. Thread: a
+ * process that does nothing else.
  * Return: the exit code: 0: it is in force; EXIT_CONFIG: the old one stays;
  *         EXIT_UNAVAILABLE: no answer, or nobody there.
  */
