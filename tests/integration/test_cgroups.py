@@ -172,7 +172,7 @@ def test_the_group_of_a_killed_keeper_is_removed(grouped, unit, client):
 
 
 def test_what_a_killed_daemon_has_left_is_removed_by_the_next(grouped, unit, client, folder):
-    daemon = grouped({"concurrency": 1, "lease": "1s", "handlers": {
+    daemon = grouped({"concurrency": 1, "lease": "10s", "handlers": {
         "job": sh(f"echo $$ >{folder}/pid; test -e {folder}/twice && exit; touch {folder}/twice;"
                   " sleep 60")}})
     job = submit(client, "job")
@@ -196,7 +196,7 @@ def test_what_a_killed_daemon_has_left_is_removed_by_the_next(grouped, unit, cli
         time.sleep(60)
         os._exit(0)
     (unit.root / left[0] / "cgroup.procs").write_text(str(stranger))
-    grouped({"concurrency": 1, "lease": "1s", "handlers": {"job": sh("echo again")}})
+    grouped({"concurrency": 1, "lease": "10s", "handlers": {"job": sh("echo again")}})
     assert os.waitpid(stranger, 0)[1] == signal.SIGKILL
     assert not is_alive(pid)
     assert left[0] not in unit.leaves()
