@@ -14,6 +14,12 @@ def key(kind, queue="default"):
     return f"stint:{{{queue}}}:{kind}"
 
 
+def redis_ms(client):
+    """Its clock, which entry ids are made of."""
+    seconds, micros = client.time()
+    return seconds * 1000 + micros // 1000
+
+
 JOBS, DEAD, DELAYED, BODIES, IDS, CONTROL, STATS = (
     key(kind) for kind in ("jobs", "dead", "delayed", "bodies", "ids", "control", "stats"))
 

@@ -1,14 +1,10 @@
 """Jobs for later: not before their time, soon after it, and nothing to do meanwhile."""
 import pytest
-from look import (BODIES, DELAYED, IDS, calls, kill, state_of, wait_delayed, wait_empty)
+from look import (BODIES, DELAYED, IDS, calls, kill, redis_ms, state_of, wait_delayed,
+                  wait_empty)
 from util import result, run, submit, wait_until
 
 ECHO = {"handlers": {"echo": {"command": ["cat"]}}}
-
-
-def redis_ms(client):
-    seconds, micros = client.time()
-    return seconds * 1000 + micros // 1000
 
 
 def late_ms(told, delay_ms):

@@ -166,11 +166,13 @@ def test_a_journal_that_does_not_read_holds_nobody_up(journal, redis, client):
     journal.read()
     wait_until(lambda: daemon.signal(signal.SIGUSR1) or journal.having(STINT_IN_FLIGHT=0),
                "room again")
-    [dropped] = [e for e in journal.entries if e["MESSAGE"].startswith("log lines were dropped")]
+    # more than once, where it is read more slowly than the signals are told of
+    dropped = [int(e["STINT_COUNT"]) for e in journal.settled()
+               if e["MESSAGE"].startswith("log lines were dropped")]
     failed = len(journal.having(MESSAGE_ID=IDS["LOG_ID_JOB_FAILED"]))
-    assert 0 < int(dropped["STINT_COUNT"]) and failed < jobs
+    assert dropped and min(dropped) > 0 and failed < jobs
     # the signals may have been among what was dropped
-    assert failed + int(dropped["STINT_COUNT"]) >= jobs
+    assert failed + sum(dropped) >= jobs
     assert daemon.log() == ""
 
 
