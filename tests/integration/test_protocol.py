@@ -178,7 +178,7 @@ def test_an_operator_needs_all_of_its_rights_and_no_others(users, stintd):
     ctl("dead", "drop", letters[0])
     ctl("dead", "retry", letters[1])
     ctl("dead", "retry", "--all")
-    ctl("submit", "--wait", "--wait-timeout", "1ms", "upper", "hello", code=75)
+    ctl("submit", "--wait", "--wait-timeout", "100ms", "upper", "hello", code=75)
     assert denied(admin) == []
     assert granted("operator") - used(admin) == set()
     stintd({"concurrency": 1, "handlers": HANDLERS}, url=url)
