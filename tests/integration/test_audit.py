@@ -20,14 +20,18 @@ def config(folder, gate):
         "note": {"command": ["sh", "-c", f'echo "$STINT_JOB_ID" >> {folder}/ran; cat']}}}
 
 
+def waiting_readers(clients):
+    return [one["id"] for one in clients if one["name"].endswith(":reader") and "b" in one["flags"]]
+
+
 def has_lost_read(client):
-    """Cuts the reader's connection. Was a read waiting there? It may have just ended."""
-    readers = [one["id"] for one in client.client_list() if one["name"].endswith(":reader")]
+    """Cuts the connection of a read that waits, and was still waiting then: it may have ended."""
+    readers = waiting_readers(client.client_list())
     if not readers:
         return False
     with client.pipeline() as at_once:
         before, _ = at_once.client_list().client_kill_filter(_id=readers[0]).execute()
-    return any(one["id"] == readers[0] and "b" in one["flags"] for one in before)
+    return readers == waiting_readers(before)
 
 
 def compare(client, daemon, which=READER):
